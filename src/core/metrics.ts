@@ -31,6 +31,8 @@ export interface HistogramOptions extends MetricOptions {
 /** One metric; `child` finds or makes the cell of one combination of label values. Keep the cell where it is used often. */
 export interface Metric<C extends Cell> {
   child(...labelValues: readonly string[]): C
+  /** Forgets all series, cells in keeping too: for a metric that is read anew at each scrape from whatever lives then. */
+  clear(): void
 }
 
 export interface MetricsTable {
@@ -141,6 +143,10 @@ class Family<C extends Cell> implements Metric<C> {
     return this.#series.get(overflow.join('\0'))?.cell ?? this.#add(overflow)
   }
 
+  clear(): void {
+    this.#series.clear()
+  }
+
   #add(labels: readonly string[]): C {
     const cell = this.#create()
     this.#series.set(labels.join('\0'), { labels, cell })
@@ -187,7 +193,8 @@ const labelNames: Check = (value) => {
 }
 
 const ascending: Check = (value) => {
-  const valid = Array.isArray(value) && value.length > 0 && value.every((bound, i) => Number.isFinite(bound) && !(bound <= value[i - 1]))
+  const valid =
+    Array.isArray(value) && value.length > 0 && value.every((bound, i) => Number.isFinite(bound) && !(bound <= value[i - 1]))
   return valid ? undefined : 'must be ascending finite numbers, at least one'
 }
 
