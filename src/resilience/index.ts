@@ -1,0 +1,11 @@
+/** `keelson/resilience`: guarded calls to whatever may fail. Needs nothing but Node. */
+export { createPipeline, type Pipeline, type PipelineOptions } from './pipeline.ts'
+export type { AttemptContext, Attemptable } from './attempt.ts'
+export type { RunOptions } from './call.ts'
+export { RETRY_DEFAULTS, type Repeat, type RetryOptions } from './retry.ts'
+export { BREAKER_DEFAULTS, type BreakerOptions, type BreakerSnapshot, type BreakerState } from './breaker.ts'
+export { BULKHEAD_DEFAULTS, type BulkheadOptions, type BulkheadSnapshot } from './bulkhead.ts'
+export type { Fallback } from './fallback.ts'
+export { classify, type ErrorClass } from './classify.ts'
+export { RESILIENCE_CHANNEL, type ResilienceEvent, type RetryDenial } from './events.ts'
+export { pipelines, type PipelineSnapshot } from './registry.ts'
