@@ -1,0 +1,10 @@
+/** `keelson/cache`: this process's memory, then Redis, then the loader. */
+export { createCache, type Cache, type GetOptions, type GetOrLoadOptions } from './cache.ts'
+export { CACHE_CHANNEL, type CacheEvent, type RefusalReason, type StaleReason } from './events.ts'
+export { SILENT_BUS, type InvalidationBus, type InvalidationMessage } from './invalidation-bus.ts'
+export type { Invalidation } from './invalidator.ts'
+export type { CacheKey } from './key.ts'
+export type { FillOptions, Load, Loader, ManyLoader } from './load.ts'
+export { CACHE_DEFAULTS, type CacheConfig, type CacheOptions } from './options.ts'
+export { caches, type CacheSnapshot } from './snapshot.ts'
+export type { RedisClient } from '../redis/index.ts'
