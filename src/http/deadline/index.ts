@@ -1,0 +1,2 @@
+/** `keelson/http/deadline`: one deadline per request, ended early when the client leaves. */
+export { deadline, DEADLINE_DEFAULTS, type DeadlineOptions } from './deadline.ts'
