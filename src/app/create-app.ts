@@ -1,0 +1,137 @@
+/**
+ * Puts a service together: one Fastify instance with every layer, in the order in which a request meets them.
+ * It listens nowhere and changes nothing; it connects when it is made ready, and lets go of everything when it is closed.
+ */
+import Fastify, { LogController, type FastifyInstance } from 'fastify'
+import type { z } from 'zod'
+import type { InvalidationBus } from '../cache/index.ts'
+import { auth } from '../http/auth/index.ts'
+import { conditional } from '../http/conditional/index.ts'
+import { context, requestIdOptions } from '../http/context/index.ts'
+import { cors } from '../http/cors/index.ts'
+import { database as databasePlugin } from '../http/database/index.ts'
+import { deadline } from '../http/deadline/index.ts'
+import { docs } from '../http/docs/index.ts'
+import { errors } from '../http/errors/index.ts'
+import { guard, serverOptions } from '../http/guard/index.ts'
+import { headers } from '../http/headers/index.ts'
+import { health } from '../http/health/index.ts'
+import { input } from '../http/input/index.ts'
+import { createLogger, logging, type LineWriter } from '../http/logging/index.ts'
+import { metrics } from '../http/metrics/index.ts'
+import type { App } from './app.ts'
+import { Environment, resolveConfig, workerCount, type Config, type Mode, type Variables } from './config/index.ts'
+import { addFacilities } from './facilities.ts'
+import { addRouteTable } from './route-table.ts'
+import { openResources, type Resources } from './resources.ts'
+import { schemaCheck } from './schema.ts'
+import type { Service } from './service.ts'
+
+export interface CreateAppOptions {
+  /** Where settings come from, e.g. `process.env`; what is given here is all there is. */
+  readonly env: Variables | Environment
+  /** Default: `production`. */
+  readonly mode?: Mode | undefined
+  /** Processes that share `DATABASE_POOL_TOTAL` on this machine. Default: what `WORKERS` says. */
+  readonly processes?: number | undefined
+  /** Tells the machine's other processes what is no longer true. Default: there are none. */
+  readonly bus?: InvalidationBus | undefined
+  /** Where log lines go. Default: stdout. */
+  readonly logTo?: LineWriter | undefined
+}
+
+/** How long the database may be away before the service says that it is not ready, in milliseconds. */
+const DATABASE_TOLERANCE_MS = 5_000
+
+/**
+ * @throws KeelsonError `KEELSON_CONFIG_INVALID` with all problems of the environment; what `service.register` throws;
+ * at `ready()`: `KEELSON_POLICY_MISSING` for routes that do not say who may call them.
+ */
+export async function createApp<Schema extends z.ZodObject>(service: Service<Schema>, options: CreateAppOptions): Promise<App> {
+  const environment = options.env instanceof Environment ? options.env : new Environment(options.env)
+  const needs = { env: service.env, database: service.migrations !== undefined }
+  const config = resolveConfig<z.output<Schema>>({ environment, mode: options.mode ?? 'production', needs })
+  const log = createLogger({
+    name: service.name,
+    version: service.version,
+    level: config.settings.LOG_LEVEL,
+    destination: options.logTo,
+  })
+  const processes = options.processes ?? workerCount(config.settings)
+  const resources = await openResources(service.name, config, processes)
+  const app = buildServer(config, log.logger)
+  try {
+    app.addHook('onClose', async () => {
+      await resources[Symbol.asyncDispose]()
+      log[Symbol.dispose]()
+    })
+    await addLayers(app, service, config, resources)
+    addFacilities(app, {
+      serviceName: service.name,
+      redis: resources.redis,
+      bus: options.bus,
+      development: config.mode === 'development',
+      secret: config.settings.CURSOR_SECRET ?? config.settings.JWT_SECRET,
+    })
+    await app.register(async (scope) => service.register(scope as unknown as App, { env: config.service, config }))
+    return app as unknown as App
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+}
+
+function buildServer({ settings }: Config<unknown>, logger: FastifyInstance['log']): FastifyInstance {
+  return Fastify({
+    ...serverOptions({
+      requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+      keepAliveTimeoutMs: settings.KEEP_ALIVE_TIMEOUT_MS,
+      bodyLimitBytes: settings.BODY_LIMIT_BYTES,
+      trustProxy: settings.TRUST_PROXY === 0 ? false : (settings.TRUST_PROXY as never),
+    }),
+    ...requestIdOptions(),
+    loggerInstance: logger,
+    // One line per request is the logging plugin's.
+    logController: new LogController({ disableRequestLogging: true }),
+  })
+}
+
+/** The first three give every later refusal its headers, its id and its line in the log. */
+async function addLayers(app: FastifyInstance, service: Service, config: Config<unknown>, resources: Resources): Promise<void> {
+  const { settings, mode } = config
+  const development = mode === 'development'
+  addRouteTable(app)
+  await app.register(errors)
+  await app.register(headers)
+  await app.register(context)
+  await app.register(logging)
+  await app.register(metrics)
+  await app.register(guard, { allowedHosts: settings.ALLOWED_HOSTS })
+  await app.register(cors, { origins: settings.CORS_ORIGINS })
+  await app.register(deadline, { defaultMs: settings.DEADLINE_MS, trustCaller: () => settings.TRUST_PROXY !== 0 })
+  await app.register(input)
+  await app.register(conditional)
+  await app.register(auth, { verifier: resources.verifier, demandPolicy: true })
+  await app.register(docs, {
+    title: service.name,
+    version: service.version,
+    description: service.description,
+    serve: development,
+  })
+  await app.register(health, { version: service.version })
+  if (resources.database) await app.register(databasePlugin, { database: resources.database })
+  addHealthChecks(app, service, resources)
+}
+
+function addHealthChecks(app: FastifyInstance, service: Service, { database, redis }: Resources): void {
+  app.addHook('onReady', async function startHealthChecks() {
+    if (database) {
+      app.health.add({ name: 'database', check: (signal) => database.ping(signal), toleranceMs: DATABASE_TOLERANCE_MS })
+    }
+    if (database && service.migrations) app.health.add(schemaCheck(database, service.migrations))
+    if (redis) {
+      app.health.add({ name: 'redis', critical: false, check: async (signal) => void (await redis.ping(signal)) })
+    }
+    await app.health.settled()
+  })
+}

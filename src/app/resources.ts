@@ -1,0 +1,39 @@
+/** The backing services that the configuration names, as connections that fail fast and can be closed. */
+import { createDatabase, type Database } from '../postgres/index.ts'
+import { connectRedis, type RedisConnection } from '../redis/index.ts'
+import type { Verifier } from '../http/auth/index.ts'
+import type { Config } from './config/index.ts'
+import { createTokenVerifier } from './tokens.ts'
+
+export interface Resources extends AsyncDisposable {
+  readonly database: Database | undefined
+  readonly redis: RedisConnection | undefined
+  readonly verifier: Verifier
+}
+
+/** Neither has to be reachable: the service starts, says that it is not ready, and goes on trying. */
+export async function openResources(
+  serviceName: string,
+  { settings, mode }: Config<unknown>,
+  processes: number,
+): Promise<Resources> {
+  const verifier = createTokenVerifier(settings, mode === 'development')
+  const { DATABASE_URL, REDIS_URL, DATABASE_POOL_TOTAL } = settings
+  const database = DATABASE_URL
+    ? createDatabase({ url: DATABASE_URL, max: poolShare(DATABASE_POOL_TOTAL, processes), applicationName: serviceName })
+    : undefined
+  const redis = REDIS_URL ? await connectRedis({ url: REDIS_URL, name: serviceName }) : undefined
+  return {
+    database,
+    redis,
+    verifier,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([database?.[Symbol.asyncDispose](), redis?.close(), verifier[Symbol.asyncDispose]()])
+    },
+  }
+}
+
+/** The machine's connections divided by its processes; a process without any could do nothing. */
+export function poolShare(total: number, processes: number): number {
+  return Math.max(1, Math.floor(total / processes))
+}

@@ -1,0 +1,77 @@
+/** What a developer sees once the service is ready: where everything is, a token, and a line that works when pasted. */
+import type { AddressInfo } from 'node:net'
+import type { Settings } from '../app/config/index.ts'
+import { developmentToken } from './development.ts'
+import { scopesOf } from './inspect.ts'
+
+export interface BannerFacts {
+  readonly settings: Settings
+  readonly service: AddressInfo
+  readonly admin: AddressInfo
+  readonly workers: number
+  readonly startupMs: number
+  /** E.g. `embedded 18.4, data in .keelson/postgres`. */
+  readonly database: string
+  readonly redis: string
+}
+
+interface Described {
+  readonly info: { readonly title: string; readonly version: string }
+  readonly paths: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+}
+
+export async function banner(facts: BannerFacts): Promise<string> {
+  const service = urlOf(facts.service)
+  const admin = urlOf(facts.admin)
+  const document = await describedBy(service)
+  const { title, version } = document.info
+  const workers = facts.workers === 1 ? '1 worker' : `${facts.workers} workers`
+  return [
+    '',
+    `${title} ${version} is ready: development, ${workers}, ${(facts.startupMs / 1_000).toFixed(1)} s`,
+    '',
+    `  service   ${service}`,
+    `  docs      ${service}/docs`,
+    `  admin     ${admin}/readyz  /livez  /metrics  /info`,
+    `  postgres  ${facts.database}`,
+    `  redis     ${facts.redis}`,
+    '',
+    ...(await invitation(service, document, facts.settings)),
+    'Ctrl-C drains and stops everything.',
+    '',
+  ].join('\n')
+}
+
+/** The service describes itself, so nothing about it has to be known here. */
+async function describedBy(service: string): Promise<Described> {
+  // A connection kept open would make the first Ctrl-C wait for it.
+  const headers = { connection: 'close' }
+  const answer = await fetch(`${service}/openapi.json`, { headers, signal: AbortSignal.timeout(2_000) })
+  return (await answer.json()) as Described
+}
+
+async function invitation(service: string, document: Described, settings: Settings): Promise<readonly string[]> {
+  const path = Object.entries(document.paths).find(([name, methods]) => 'get' in methods && isWorthTrying(name))?.[0]
+  if (path === undefined || settings.JWT_SECRET === undefined) return []
+  const token = await developmentToken(settings, { scopes: scopesOf(document) })
+  return [
+    'A token for development, valid for twelve hours, with every scope (another: npm run keelson -- token):',
+    '',
+    token,
+    '',
+    'Try it:',
+    '',
+    `curl -s ${service}${path} -H "Authorization: Bearer ${token}"`,
+    '',
+  ]
+}
+
+function isWorthTrying(path: string): boolean {
+  return !path.includes('{') && path !== '/health'
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  const everywhere = address === '0.0.0.0' || address === '::'
+  const host = everywhere ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address
+  return `http://${host}:${port}`
+}

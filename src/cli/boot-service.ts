@@ -1,0 +1,46 @@
+/** A service file as something the supervisor can run, in a worker or in one process alone. */
+import { createApp, migrateAtStart } from '../app/index.ts'
+import type { Environment, Mode } from '../app/config/index.ts'
+import type { InvalidationBus, InvalidationMessage } from '../cache/index.ts'
+import { logEvents } from '../http/logging/index.ts'
+import type { WorkerAgent, WorkerService } from '../supervisor/index.ts'
+import { importService } from './invocation.ts'
+
+export interface BootOptions {
+  readonly servicePath: string
+  readonly mode: Mode
+  readonly environment: Environment
+}
+
+/** The topic under which the workers of a machine tell each other what is no longer true. */
+const INVALIDATIONS = 'cache.invalidated'
+
+export async function bootService({ servicePath, mode, environment }: BootOptions, agent: WorkerAgent): Promise<WorkerService> {
+  const service = await importService(servicePath)
+  const app = await createApp(service, { env: environment, mode, processes: agent.workerCount, bus: broadcastBus(agent) })
+  // Without an arbiter, the process that runs the service has a log of its own.
+  const watching = agent.id > 0 ? logEvents(app.log) : undefined
+  app.addHook('onClose', async () => watching?.[Symbol.dispose]())
+  try {
+    if (mode === 'development' && service.migrations) await migrateAtStart(app, service.migrations)
+    await app.ready()
+  } catch (error) {
+    await app.close()
+    throw error
+  }
+  return {
+    server: app.server,
+    readiness: () => app.health.state(),
+    metrics: () => app.metrics.snapshot(),
+    onDrain: () => void app.health.hold('draining'),
+    close: () => app.close(),
+  }
+}
+
+function broadcastBus(agent: WorkerAgent): InvalidationBus {
+  return {
+    publish: (message) => agent.broadcast(INVALIDATIONS, message),
+    // Whatever else may come in is ignored by the caches themselves.
+    subscribe: (listener) => agent.onBroadcast(INVALIDATIONS, (message) => listener(message as InvalidationMessage)),
+  }
+}

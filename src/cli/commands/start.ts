@@ -1,0 +1,109 @@
+/** `keelson start`: arbiter, workers, probes; in development with everything a service needs brought along. */
+import { relative } from 'node:path'
+import { resolveConfig, type Config, type Environment, type Settings } from '../../app/config/index.ts'
+import type { EmbeddedPostgres } from '../../embedded/index.ts'
+import { openListener } from '../../supervisor/index.ts'
+import { banner } from '../banner.ts'
+import type { Command } from '../command.ts'
+import { withDevelopmentKey, withVariables } from '../development.ts'
+import { DATABASE_FOLDER, embeddedDatabase } from '../embedded-database.ts'
+import type { Invocation } from '../invocation.ts'
+import { createProgress, type Progress } from '../progress.ts'
+import { runService, type RunningService } from '../run-service.ts'
+import { UsageError } from '../usage-error.ts'
+
+export const start: Command = {
+  usage: 'start [--development] [--single] [--env-file FILE] [service file]',
+  about: [
+    'Runs the service: an arbiter that holds the port, worker processes (WORKERS) and an admin listener with probes',
+    'and metrics. Production is the default; --development uses loopback, an embedded Postgres and its own signing key.',
+    '',
+    'Signals: TERM drains and stops. INT stops without the drain delay, a second INT at once. TTIN and TTOU add and',
+    'remove a worker.',
+  ].join('\n'),
+  options: { single: { type: 'boolean' } },
+  optionHelp: { single: 'one process, without an arbiter; the same probes and drain' },
+  run: (invocation) => (invocation.mode === 'development' ? startForDevelopment(invocation) : startForProduction(invocation)),
+}
+
+async function startForProduction(invocation: Invocation): Promise<number> {
+  const config = await resolveForStart(invocation, invocation.environment)
+  using running = await runService({ ...serviceOf(invocation), config, environment: invocation.environment })
+  return await running.supervisor.exited
+}
+
+async function startForDevelopment(invocation: Invocation): Promise<number> {
+  const progress = createProgress()
+  const keyed = withDevelopmentKey(invocation.environment)
+  const config = await resolveForStart(invocation, keyed)
+  using interrupt = interruptible()
+  // Before the database, whose first start takes seconds: a port in use is then told at once.
+  using listener = invocation.flag('single')
+    ? undefined
+    : await openListener({ host: config.settings.HOST, port: config.settings.PORT })
+  await using database = await embeddedDatabase(keyed, progress, interrupt.signal)
+  const environment = database ? withVariables(keyed, { DATABASE_URL: database.url }) : keyed
+  progress.step('starting the service')
+  using running = await runService({ ...serviceOf(invocation), config, environment, listener })
+  interrupt[Symbol.dispose]()
+  void announce(running, config, database, progress)
+  return await running.supervisor.exited
+}
+
+function serviceOf(invocation: Invocation): { servicePath: string; mode: Invocation['mode']; single: boolean } {
+  return { servicePath: invocation.servicePath, mode: invocation.mode, single: invocation.flag('single') }
+}
+
+/**
+ * The arbiter needs no more than Keelson's own settings, and doesn't import the service. Only to report every problem
+ * at once, when there is one, is the service asked for its part.
+ */
+async function resolveForStart(invocation: Invocation, environment: Environment): Promise<Config> {
+  try {
+    return resolveConfig({ environment, mode: invocation.mode })
+  } catch (error) {
+    const service = await invocation.loadService()
+    resolveConfig({ environment, mode: invocation.mode, needs: { env: service.env, database: service.migrations !== undefined } })
+    throw error
+  }
+}
+
+/** Until the supervisor takes the signals over, they give the start up. */
+function interruptible(): Disposable & { readonly signal: AbortSignal } {
+  const controller = new AbortController()
+  const stop = (): void => controller.abort(new UsageError('interrupted'))
+  process.on('SIGINT', stop).on('SIGTERM', stop)
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+  }
+}
+
+async function announce(
+  { supervisor, workers }: RunningService,
+  { settings }: Config,
+  database: EmbeddedPostgres | undefined,
+  progress: Progress,
+): Promise<void> {
+  try {
+    await supervisor.whenReady()
+    const { public: service, admin } = supervisor.addresses
+    const startupMs = process.uptime() * 1_000
+    const facts = { settings, service: service!, admin, workers, startupMs }
+    const text = await banner({ ...facts, database: aboutDatabase(settings, database), redis: aboutRedis(settings) })
+    progress.done()
+    console.log(text)
+  } catch {
+    // It ended before it was ready, and has said why.
+    progress.done()
+  }
+}
+
+function aboutDatabase(settings: Settings, database: EmbeddedPostgres | undefined): string {
+  if (database) return `embedded ${database.version}, data in ${relative('.', DATABASE_FOLDER)}`
+  return settings.DATABASE_URL ? 'as DATABASE_URL says' : 'none'
+}
+
+function aboutRedis(settings: Settings): string {
+  return settings.REDIS_URL ? 'as REDIS_URL says' : 'none: caches live in the workers, which tell each other what changed'
+}
