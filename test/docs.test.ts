@@ -62,7 +62,9 @@ test('every error code of the sources is documented, and no other', () => {
   const settings = readFileSync(join(ROOT, 'src/app/config/settings.ts'), 'utf8')
   const isCode = (name: string): boolean => !settings.includes(`${name}:`) && !/^KEELSON_(TEST|WORKER)_/.test(name)
   const inDocs = new Set(
-    PAGES.flatMap((page) => [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\bKEELSON_[A-Z\d_]+\b(?!_?\*)/g)].map((m) => m[0])),
+    PAGES.flatMap((page) =>
+      [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\bKEELSON_[A-Z\d_]+\b(?!_?\*)/g)].map((m) => m[0]),
+    ),
   )
   const undocumented = [...inSources].filter((code) => isCode(code) && !inDocs.has(code))
   const invented = [...inDocs].filter((code) => isCode(code) && !code.endsWith('_') && !inSources.has(code))
@@ -72,7 +74,12 @@ test('every error code of the sources is documented, and no other', () => {
 test('every file that a document links to is there', () => {
   const broken = [...PAGES, 'CONTRIBUTING.md', ...globSync('docs/decisions/*.md', { cwd: ROOT })].flatMap((page) => {
     const links = [...readFileSync(join(ROOT, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map((m) => m[1]!)
-    return links.filter((link) => globSync(join(page, '..', link), { cwd: ROOT }).length === 0).map((link) => `${page} -> ${link}`)
+    return links
+      .filter((link) => globSync(join(page, '..', link), { cwd: ROOT }).length === 0)
+      .map((link) => `${page} -> ${link}`)
   })
-  assert.deepEqual(broken.map((one) => relative('.', one)), [])
+  assert.deepEqual(
+    broken.map((one) => relative('.', one)),
+    [],
+  )
 })

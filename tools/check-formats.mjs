@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { renderPrometheus } from 'keelson/http/metrics'
-import { testService } from "keelson/testing"
+import { testService } from 'keelson/testing'
 import service from '../examples/users/service.ts'
 
 const REDOCLY = '@redocly/cli@2.77.0'

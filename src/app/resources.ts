@@ -5,6 +5,9 @@ import type { Verifier } from '../http/auth/index.ts'
 import type { Config } from './config/index.ts'
 import { createTokenVerifier } from './tokens.ts'
 
+/** Longer than what a cache waits: its own limit forgives a blocked event loop, and ioredis' does not. */
+const REDIS_COMMAND_TIMEOUT_MS = 250
+
 export interface Resources extends AsyncDisposable {
   readonly database: Database | undefined
   readonly redis: RedisConnection | undefined
@@ -22,7 +25,9 @@ export async function openResources(
   const database = DATABASE_URL
     ? createDatabase({ url: DATABASE_URL, max: poolShare(DATABASE_POOL_TOTAL, processes), applicationName: serviceName })
     : undefined
-  const redis = REDIS_URL ? await connectRedis({ url: REDIS_URL, name: serviceName }) : undefined
+  const redis = REDIS_URL
+    ? await connectRedis({ url: REDIS_URL, name: serviceName, commandTimeoutMs: REDIS_COMMAND_TIMEOUT_MS })
+    : undefined
   return {
     database,
     redis,

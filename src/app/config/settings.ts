@@ -45,7 +45,7 @@ export interface Settings {
   readonly DRAIN_TIMEOUT_MS: number
 }
 
-export type SettingName = keyof Settings & string
+export type SettingName = keyof Settings
 
 export interface Setting<T> {
   readonly parse: Parser<NonNullable<T>>

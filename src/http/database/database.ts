@@ -24,7 +24,8 @@ export interface DatabaseOptions {
 const SCOPED = Symbol('keelson.db')
 
 async function databasePlugin(app: FastifyInstance, { database }: DatabaseOptions): Promise<void> {
-  if (typeof database?.within !== 'function') throw invalidOption('database', 'database', 'must come from createDatabase()', database)
+  if (typeof database?.within !== 'function')
+    throw invalidOption('database', 'database', 'must come from createDatabase()', database)
   if (!app.hasRequestDecorator('deadline')) {
     throw invalidOption('database', 'deadline', 'must be registered before it, from keelson/http/deadline', 'none')
   }

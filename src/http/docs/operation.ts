@@ -27,7 +27,7 @@ interface Policies {
 const INPUT_PARTS = ['body', 'querystring', 'params', 'headers'] as const
 
 export function describeOperation(source: OperationSource): Operation {
-  const { schema = {}, url, route } = source
+  const { schema, url, route } = source
   if ((schema as { hide?: boolean }).hide) return { schema: { hide: true }, url }
   const policies = { ...(route.config as { keelson?: Policies } | undefined)?.keelson, ...(route as Policies) }
   const converted = convertSchemas(source)

@@ -66,7 +66,9 @@ export function createHealthChecks({ intervalMs, timeoutMs, clock }: HealthCheck
     },
     state() {
       const failing = [...running.keys()].filter((one) => one.failing)
-      const reasons = [...held].map((entry) => entry.reason).concat(failing.filter((one) => one.critical).map((one) => one.reason))
+      const reasons = [...held]
+        .map((entry) => entry.reason)
+        .concat(failing.filter((one) => one.critical).map((one) => one.reason))
       return { ready: reasons.length === 0, reasons, degraded: failing.filter((one) => !one.critical).map((one) => one.reason) }
     },
     [Symbol.dispose]() {

@@ -74,4 +74,7 @@ async function healthPlugin(app: FastifyInstance, given: Partial<HealthOptions>)
 }
 
 /** Fastify plugin: `app.health` and `GET /health`. */
-export const health: FastifyPluginAsync<Partial<HealthOptions>> = fp(healthPlugin, { name: 'keelson-http-health', fastify: '5.x' })
+export const health: FastifyPluginAsync<Partial<HealthOptions>> = fp(healthPlugin, {
+  name: 'keelson-http-health',
+  fastify: '5.x',
+})
