@@ -5,7 +5,7 @@ import { z } from 'zod'
 
 /** What `@fastify/swagger` hands to a transform, as far as it is needed here. */
 export interface OperationSource {
-  readonly schema: FastifySchema
+  readonly schema: FastifySchema | undefined
   readonly url: string
   readonly route: RouteOptions
   readonly openapiObject: object
@@ -27,7 +27,7 @@ interface Policies {
 const INPUT_PARTS = ['body', 'querystring', 'params', 'headers'] as const
 
 export function describeOperation(source: OperationSource): Operation {
-  const { schema, url, route } = source
+  const { schema = {}, url, route } = source
   if ((schema as { hide?: boolean }).hide) return { schema: { hide: true }, url }
   const policies = { ...(route.config as { keelson?: Policies } | undefined)?.keelson, ...(route as Policies) }
   const converted = convertSchemas(source)
@@ -45,7 +45,7 @@ export function describeOperation(source: OperationSource): Operation {
 }
 
 /** Zod parts become JSON Schema for their direction; JSON Schema parts stay as they are. */
-function convertSchemas({ schema, url, openapiObject }: OperationSource): Record<string, unknown> {
+function convertSchemas({ schema = {}, url, openapiObject }: OperationSource): Record<string, unknown> {
   const zod: Record<string, unknown> = {}
   const plain: Record<string, unknown> = { ...schema }
   const move = (name: string, part: unknown): void => {
