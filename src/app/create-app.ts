@@ -87,7 +87,7 @@ function buildServer({ settings }: Config<unknown>, logger: FastifyInstance['log
       requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
       keepAliveTimeoutMs: settings.KEEP_ALIVE_TIMEOUT_MS,
       bodyLimitBytes: settings.BODY_LIMIT_BYTES,
-      trustProxy: settings.TRUST_PROXY === 0 ? false : (settings.TRUST_PROXY as never),
+      trustProxy: settings.TRUST_PROXY === 0 ? false : settings.TRUST_PROXY,
     }),
     ...requestIdOptions(),
     loggerInstance: logger,
@@ -108,7 +108,8 @@ async function addLayers(app: FastifyInstance, service: Service, config: Config<
   await app.register(metrics)
   await app.register(guard, { allowedHosts: settings.ALLOWED_HOSTS })
   await app.register(cors, { origins: settings.CORS_ORIGINS })
-  await app.register(deadline, { defaultMs: settings.DEADLINE_MS, trustCaller: () => settings.TRUST_PROXY !== 0 })
+  // More than one address: the request came through a proxy that is trusted to name the caller's.
+  await app.register(deadline, { defaultMs: settings.DEADLINE_MS, trustCaller: ({ ips = [] }) => ips.length > 1 })
   await app.register(input)
   await app.register(conditional)
   await app.register(auth, { verifier: resources.verifier, demandPolicy: true })

@@ -65,9 +65,18 @@ export class Invocation {
   }
 
   #envFiles(): readonly EnvFile[] {
-    const named = this.values('env-file').map((path) => readEnvFile(path))
+    const named = this.values('env-file').map(readNamedFile)
     const implied = this.mode === 'development' && existsSync('.env') ? [readEnvFile('.env')] : []
     return [...named, ...implied]
+  }
+}
+
+/** Node itself looks for the file first, and ends with 9 if it isn't there (https://github.com/nodejs/node/issues/54232). */
+function readNamedFile(path: string): EnvFile {
+  try {
+    return readEnvFile(path)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
   }
 }
 

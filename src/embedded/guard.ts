@@ -22,24 +22,27 @@ const clock = systemClock
 async function guard(order: GuardOrder, signal: AbortSignal): Promise<void> {
   const account = chooseAccount(join(order.dataFolder, 'data'))
   prepareDataFolder(order.dataFolder, account)
-  using cleanup = new DisposableStack()
-  cleanup.use(await holdFolder(order, clock, signal))
+  using _hold = await holdFolder(order, clock, signal)
   progress('preparing binaries')
   const { folder: binaries, version } = findRunnableBinaries(order.binaries, order.dataFolder, account)
   const site: ClusterSite = { dataFolder: order.dataFolder, binaries, account, durable: order.durable }
   const firstStart = !hasCluster(order.dataFolder, version, account)
-  if (firstStart && !order.durable) cleanup.defer(() => rmSync(order.dataFolder, { recursive: true, force: true }))
+  using _volatile = firstStart && !order.durable ? removal(order.dataFolder) : undefined
   if (firstStart) {
     progress('creating the database cluster')
     await createCluster(site, signal)
   }
   progress('starting')
-  const socket = cleanup.use(makeSocketFolder(order.dataFolder, account))
+  using socket = makeSocketFolder(order.dataFolder, account)
   await using server = await startServer({ ...site, socket, database: order.database }, clock, signal)
   progress('ready')
   const url = connectionString(order.database, socket)
   await report({ type: 'ready', facts: { url, version, firstStart, postmaster: server.postmaster } })
   await untilTold(signal, server)
+}
+
+function removal(folder: string): Disposable {
+  return { [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) }
 }
 
 /** The user's PGPORT must not change what the socket is called, nor PGSSLMODE ask for what a socket doesn't have. */

@@ -26,7 +26,7 @@ export function openServerLog(dataFolder: string, clock: Clock): ServerLog {
   return {
     path,
     descriptor,
-    tail: () => readFileSync(path, 'utf8').trimEnd().split('\n').slice(-10).join('\n'),
+    tail: () => (existsSync(path) ? readFileSync(path, 'utf8').trimEnd().split('\n').slice(-10).join('\n') : ''),
     [Symbol.dispose]() {
       checking[Symbol.dispose]()
       closeSync(descriptor)

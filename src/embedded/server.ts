@@ -67,16 +67,23 @@ async function startOnce(site: ServerSite, clock: Clock, signal: AbortSignal): P
   const data = join(site.dataFolder, 'data')
   const formerPid = await settleFormerPostmaster(data, clock)
   signal.throwIfAborted()
-  await using cleanup = new AsyncDisposableStack()
-  const log = cleanup.use(openServerLog(site.dataFolder, clock))
+  const log = openServerLog(site.dataFolder, clock)
   const child = spawnPostmaster(site, log, formerPid)
   const exited = whenGone(child, log)
   const postmaster = child.pid === undefined ? undefined : identify(child.pid)
-  if (!postmaster) throw startFailed(await exited)
-  cleanup.defer(() => stopPostmaster(postmaster, clock))
-  await untilReady(site, exited, clock, signal)
-  const owned = cleanup.move()
-  return { postmaster, exited, [Symbol.asyncDispose]: () => owned.disposeAsync() }
+  const stop = async (): Promise<void> => {
+    if (postmaster) await stopPostmaster(postmaster, clock)
+    await exited
+    log[Symbol.dispose]()
+  }
+  try {
+    if (!postmaster) throw startFailed(await exited)
+    await untilReady(site, exited, clock, signal)
+    return { postmaster, exited, [Symbol.asyncDispose]: stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
 }
 
 function spawnPostmaster(site: ServerSite, log: ServerLog, formerPid: number | undefined): ChildProcess {

@@ -131,6 +131,12 @@ test('wrong options are the mistake of the service, not of the caller', async ()
   assert.equal((await problemOf(new KeelsonError('KEELSON_CONFIG_INVALID', 'invalid', 'x'))).status, 500)
 })
 
+test('a code may have any name', async () => {
+  for (const code of ['constructor', '__proto__', 'toString', '']) {
+    assert.equal((await problemOf(new KeelsonError(code, 'conflict', 'x'))).status, 409, code)
+  }
+})
+
 test('problems show where, which rule and why, and nothing else that they carry', async () => {
   const wrong = { pointer: '/email', code: 'too_big', message: 'is too long', value: 'hunter2' }
   const problem = await problemOf(new KeelsonError('USERS_X', 'invalid', 'no', { problems: [wrong] }))

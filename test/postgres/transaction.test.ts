@@ -143,11 +143,11 @@ describe('a transaction', () => {
   })
 
   it('does not pretend to have committed when a failed statement was swallowed', async () => {
+    const before = await value(1)
     const swallowing = db.transaction(async (tx) => {
       await add(tx, 1)
       await sql`select 1/0`.execute(tx).catch(() => {})
     })
-    const before = await value(1)
     await assert.rejects(swallowing, { code: 'KEELSON_DB_ERROR', details: { sqlstate: '22012' } })
     assert.equal(await value(1), before)
   })

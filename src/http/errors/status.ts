@@ -118,10 +118,15 @@ export function ofCode(code: string): Verdict {
 
 function ofKeelsonError(error: KeelsonError, statuses: StatusByCode): Verdict {
   const { code, kind, message, problems, retryAfterMs } = error
-  const status = statuses[code] ?? STATUS_BY_CODE[code] ?? STATUS_BY_KIND[kind]
+  const status = lookUp(statuses, code) ?? lookUp(STATUS_BY_CODE, code) ?? STATUS_BY_KIND[kind]
   if (status >= 500) return { status, code: publicCode(status, kind), retryAfterMs }
   if (SPEAKS_OF_THE_INSIDE.test(code)) return { status, code: CODE_BY_KIND[kind], retryAfterMs }
   return { status, code, detail: message, problems, retryAfterMs }
+}
+
+/** Codes are the service's own, and may be called `constructor`. */
+function lookUp(table: StatusByCode, code: string): number | undefined {
+  return Object.hasOwn(table, code) ? table[code] : undefined
 }
 
 function publicCode(status: number, kind: ErrorKind): string {

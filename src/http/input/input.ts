@@ -32,7 +32,7 @@ async function inputPlugin(app: FastifyInstance, given: Partial<InputOptions>): 
     checkSchemas(route, this.getSchemas())
     if (route.method === 'OPTIONS') return
     const hooks = route.onRequest === undefined ? [] : [route.onRequest].flat()
-    route.onRequest = [...hooks, negotiation(producedBy(route) ?? produces)] as NonNullable<RouteOptions['onRequest']>
+    route.onRequest = [...hooks, negotiation(() => producedBy(route) ?? produces)] as NonNullable<RouteOptions['onRequest']>
   })
 }
 
@@ -40,14 +40,16 @@ function producedBy(route: RouteOptions): readonly string[] | undefined {
   return (route.config as { readonly keelson?: { readonly produces?: readonly string[] } } | undefined)?.keelson?.produces
 }
 
-function negotiation(
-  produces: readonly string[],
-): (request: FastifyRequest, reply: unknown, done: (error?: Error) => void) => void {
-  const accepts = createNegotiation(produces)
-  const refusal = `this is answered in ${produces.join(', ')}`
+type Negotiate = (request: FastifyRequest, reply: unknown, done: (error?: Error) => void) => void
+
+/** Asks for the types at the first request: a scope's own hooks may set the route's config after ours has seen it. */
+function negotiation(produced: () => readonly string[]): Negotiate {
+  let accepts: ReturnType<typeof createNegotiation> | undefined
   return function negotiate(request, _reply, done) {
-    if (accepts(request.headers.accept)) done()
-    else done(withStatus(new KeelsonError('KEELSON_NOT_ACCEPTABLE', 'invalid', refusal)))
+    accepts ??= createNegotiation(produced())
+    if (accepts(request.headers.accept)) return done()
+    const message = `this is answered in ${produced().join(', ')}`
+    done(withStatus(new KeelsonError('KEELSON_NOT_ACCEPTABLE', 'invalid', message)))
   }
 }
 
