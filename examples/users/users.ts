@@ -12,6 +12,11 @@ const ONE_HOUR_MS = 3_600_000
 export async function users(app: App, { pageSize }: { readonly pageSize: number }): Promise<void> {
   const cache = app.cache<StoredUser>('user', { ttlMs: ONE_HOUR_MS, staleIfErrorMs: 24 * ONE_HOUR_MS })
 
+  /** After the commit and before the answer; also when the client has left meanwhile, and nobody waits for the answer. */
+  async function forget(id: string): Promise<void> {
+    await cache.invalidate(id)
+  }
+
   app.post(
     '/',
     {
@@ -67,9 +72,9 @@ export async function users(app: App, { pageSize }: { readonly pageSize: number 
       const expected = request.ifMatch()
       const user = await request.db.transaction(async (tx) => {
         expected.check(found(await lockVersion(tx, id)))
+        tx.afterCommit(() => forget(id))
         return updateUser(tx, id, request.body)
       })
-      await cache.invalidate(id)
       reply.etag(user.version)
       return user
     },
@@ -83,9 +88,9 @@ export async function users(app: App, { pageSize }: { readonly pageSize: number 
       const expected = request.ifMatch()
       await request.db.transaction(async (tx) => {
         expected.check(found(await lockVersion(tx, id)))
+        tx.afterCommit(() => forget(id))
         await deleteUser(tx, id)
       })
-      await cache.invalidate(id)
       return reply.code(204).send()
     },
   )
