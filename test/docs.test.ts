@@ -56,7 +56,9 @@ for (const [index, snippet] of PAGES.flatMap(snippetsOf).entries()) {
 test('every error code of the sources is documented, and no other', () => {
   const inSources = new Set(
     globSync('src/**/*.ts', { cwd: ROOT }).flatMap((path) =>
-      [...readFileSync(join(ROOT, path), 'utf8').matchAll(/'(KEELSON_[A-Z\d_]+)'/g)].map((m) => m[1]!),
+      [...readFileSync(join(ROOT, path), 'utf8').matchAll(/'(KEELSON_[A-Z\d_]+)'|^ {2}(KEELSON_[A-Z\d_]+): \d/gm)].map(
+        (m) => (m[1] ?? m[2])!,
+      ),
     ),
   )
   const settings = readFileSync(join(ROOT, 'src/app/config/settings.ts'), 'utf8')

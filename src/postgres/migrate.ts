@@ -119,10 +119,11 @@ function compare(
   const strangers = recorded.filter(({ name }) => !known.has(name))
 
   const missing = strangers.find((stranger) => numberOf(stranger) <= newest)
-  if (missing) throw differs('MISSING', missing.name, 'was applied, but its file is gone')
+  if (missing) throw differs('KEELSON_MIGRATION_MISSING', missing.name, 'was applied, but its file is gone')
   const lastApplied = Math.max(0, ...recorded.map(numberOf))
   const late = pending.find((file) => numberOf(file) < lastApplied)
-  if (late) throw differs('UNORDERED', late.name, 'comes before one that is already applied: give it a higher number')
+  if (late)
+    throw differs('KEELSON_MIGRATION_UNORDERED', late.name, 'comes before one that is already applied: give it a higher number')
   return { pending, unknown: strangers.map(nameOf) }
 }
 
@@ -139,11 +140,11 @@ async function changedFiles(files: readonly MigrationFile[], recorded: readonly 
 }
 
 function changedError(name: string): KeelsonError {
-  return differs('CHANGED', name, 'was changed after it was applied: undo the change and add a new migration')
+  return differs('KEELSON_MIGRATION_CHANGED', name, 'was changed after it was applied: undo the change and add a new migration')
 }
 
-function differs(what: 'CHANGED' | 'MISSING' | 'UNORDERED', name: string, says: string): KeelsonError {
-  return new KeelsonError(`KEELSON_MIGRATION_${what}`, 'internal', `migration ${name} ${says}`, { details: { migration: name } })
+function differs(code: `KEELSON_MIGRATION_${string}`, name: string, says: string): KeelsonError {
+  return new KeelsonError(code, 'internal', `migration ${name} ${says}`, { details: { migration: name } })
 }
 
 async function withSession<DB, T>(
