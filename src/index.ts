@@ -9,6 +9,7 @@ export type {
   Service,
   ServiceDefinition,
 } from './app/index.ts'
+export type { Deadline } from './core/deadline.ts'
 export { isKeelsonError, KeelsonError, type ErrorKind, type FieldProblem, type KeelsonErrorOptions } from './core/errors.ts'
 export { Secret } from './core/secret.ts'
 export { uuidv7 } from './core/uuid.ts'

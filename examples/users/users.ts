@@ -33,8 +33,8 @@ export async function users(app: App, { pageSize }: { readonly pageSize: number 
   app.get(
     '/:id',
     { schema: { summary: 'Read a user', tags: ['users'], params: UserId, response: { 200: User } }, auth: read },
-    async ({ params: { id } }, reply) => {
-      const user = found(await cache.getOrLoad(id, (load) => findUser(app.db.within(load), id)))
+    async ({ params: { id }, deadline: { signal } }, reply) => {
+      const user = found(await cache.getOrLoad(id, (load) => findUser(app.db.within(load), id), { signal }))
       reply.etag(user.version)
       return user
     },

@@ -5,9 +5,11 @@
 import Fastify, { LogController, type FastifyInstance } from 'fastify'
 import type { z } from 'zod'
 import type { InvalidationBus } from '../cache/index.ts'
+import { invalidOption } from '../core/options.ts'
 import { auth } from '../http/auth/index.ts'
 import { conditional } from '../http/conditional/index.ts'
 import { context, requestIdOptions } from '../http/context/index.ts'
+import { REQUEST_ID_HEADER } from '../http/context/request-id.ts'
 import { cors } from '../http/cors/index.ts'
 import { database as databasePlugin } from '../http/database/index.ts'
 import { deadline } from '../http/deadline/index.ts'
@@ -17,15 +19,19 @@ import { guard, serverOptions } from '../http/guard/index.ts'
 import { headers } from '../http/headers/index.ts'
 import { health } from '../http/health/index.ts'
 import { input } from '../http/input/index.ts'
-import { createLogger, logging, type LineWriter } from '../http/logging/index.ts'
+import { createLogger, logging, type LineWriter, type ServiceLogger } from '../http/logging/index.ts'
 import { metrics } from '../http/metrics/index.ts'
+import type { Database } from '../postgres/index.ts'
 import type { App } from './app.ts'
+import { Belongings } from './belongings.ts'
 import { Environment, resolveConfig, workerCount, type Config, type Mode, type Variables } from './config/index.ts'
-import { addFacilities } from './facilities.ts'
+import { addFacilities, type Surroundings } from './facilities.ts'
+import { guardRequests } from './loader-guard.ts'
 import { addRouteTable } from './route-table.ts'
 import { openResources, type Resources } from './resources.ts'
 import { schemaCheck } from './schema.ts'
 import type { Service } from './service.ts'
+import { refuseUnavailablePolicies } from './unavailable-policies.ts'
 
 export interface CreateAppOptions {
   /** Where settings come from, e.g. `process.env`; what is given here is all there is. */
@@ -36,6 +42,8 @@ export interface CreateAppOptions {
   readonly processes?: number | undefined
   /** Tells the machine's other processes what is no longer true. Default: there are none. */
   readonly bus?: InvalidationBus | undefined
+  /** Whether the backing services are asked how they are; `false` to look at a service without disturbing them. Default: true. */
+  readonly watch?: boolean | undefined
   /** Where log lines go. Default: stdout. */
   readonly logTo?: LineWriter | undefined
 }
@@ -45,51 +53,62 @@ const DATABASE_TOLERANCE_MS = 5_000
 
 /**
  * @throws KeelsonError `KEELSON_CONFIG_INVALID` with all problems of the environment; what `service.register` throws;
- * at `ready()`: `KEELSON_POLICY_MISSING` for routes that do not say who may call them.
+ * at `ready()`: `KEELSON_POLICY_MISSING` for routes that do not say who may call them, `KEELSON_POLICY_REFUSED` for
+ * those that ask for what is not there.
  */
 export async function createApp<Schema extends z.ZodObject>(service: Service<Schema>, options: CreateAppOptions): Promise<App> {
   const environment = options.env instanceof Environment ? options.env : new Environment(options.env)
   const needs = { env: service.env, database: service.migrations !== undefined }
   const config = resolveConfig<z.output<Schema>>({ environment, mode: options.mode ?? 'production', needs })
-  const log = createLogger({
-    name: service.name,
-    version: service.version,
-    level: config.settings.LOG_LEVEL,
-    destination: options.logTo,
-  })
-  const processes = options.processes ?? workerCount(config.settings)
-  const resources = await openResources(service.name, config, processes)
-  const app = buildServer(config, log.logger)
+  const belongings = new Belongings()
+  let app: FastifyInstance | undefined
   try {
-    app.addHook('onClose', async () => {
-      await resources[Symbol.asyncDispose]()
-      log[Symbol.dispose]()
-    })
+    const { logger } = belongings.add(loggerFor(service, config, options))
+    const processes = options.processes ?? workerCount(config.settings)
+    const resources = await openResources({ serviceName: service.name, config, processes }, belongings)
+    app = buildServer(config, logger)
+    // The first such hook is the last to run, so that those of the service still have everything.
+    app.addHook('onClose', async () => belongings[Symbol.asyncDispose]())
     await addLayers(app, service, config, resources)
-    addFacilities(app, {
-      serviceName: service.name,
-      redis: resources.redis,
-      bus: options.bus,
-      development: config.mode === 'development',
-      secret: config.settings.CURSOR_SECRET ?? config.settings.JWT_SECRET,
-    })
+    if (options.watch !== false) watchResources(app, service, config.mode, resources)
+    addFacilities(app, surroundingsOf(service, config, resources, options.bus), belongings)
     await app.register(async (scope) => service.register(scope as unknown as App, { env: config.service, config }))
     return app as unknown as App
   } catch (error) {
-    await app.close()
+    // What went wrong first is what is told; a failure of the clean-up would only hide it.
+    await app?.close().catch(() => {})
+    await belongings[Symbol.asyncDispose]().catch(() => {})
     throw error
   }
 }
 
+function loggerFor(service: Service, { settings }: Config<unknown>, { logTo }: CreateAppOptions): ServiceLogger {
+  return createLogger({ name: service.name, version: service.version, level: settings.LOG_LEVEL, destination: logTo })
+}
+
+function surroundingsOf(
+  { name }: Service,
+  { mode, settings }: Config<unknown>,
+  { redis }: Resources,
+  bus: InvalidationBus | undefined,
+): Surroundings {
+  const secret = settings.CURSOR_SECRET ?? settings.JWT_SECRET
+  return { serviceName: name, redis, bus, development: mode === 'development', secret }
+}
+
 function buildServer({ settings }: Config<unknown>, logger: FastifyInstance['log']): FastifyInstance {
+  const limits = serverOptions({
+    requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
+    keepAliveTimeoutMs: settings.KEEP_ALIVE_TIMEOUT_MS,
+    bodyLimitBytes: settings.BODY_LIMIT_BYTES,
+    trustProxy: settings.TRUST_PROXY === 0 ? false : settings.TRUST_PROXY,
+  })
   return Fastify({
-    ...serverOptions({
-      requestTimeoutMs: settings.REQUEST_TIMEOUT_MS,
-      keepAliveTimeoutMs: settings.KEEP_ALIVE_TIMEOUT_MS,
-      bodyLimitBytes: settings.BODY_LIMIT_BYTES,
-      trustProxy: settings.TRUST_PROXY === 0 ? false : settings.TRUST_PROXY,
-    }),
+    ...limits,
     ...requestIdOptions(),
+    // What the router refuses, no hook sees, so the id has to be set here.
+    frameworkErrors: (error, request, reply) =>
+      limits.frameworkErrors(error, request, reply.header(REQUEST_ID_HEADER, request.id)),
     loggerInstance: logger,
     // One line per request is the logging plugin's.
     logController: new LogController({ disableRequestLogging: true }),
@@ -101,6 +120,7 @@ async function addLayers(app: FastifyInstance, service: Service, config: Config<
   const { settings, mode } = config
   const development = mode === 'development'
   addRouteTable(app)
+  refuseUnavailablePolicies(app)
   await app.register(errors)
   await app.register(headers)
   await app.register(context)
@@ -121,7 +141,32 @@ async function addLayers(app: FastifyInstance, service: Service, config: Config<
   })
   await app.register(health, { version: service.version })
   if (resources.database) await app.register(databasePlugin, { database: resources.database })
+  else addMissingDatabase(app)
+  if (development) guardRequests(app)
+}
+
+/** Asks the backing services how they are, from the moment the app is ready. */
+function watchResources(app: FastifyInstance, service: Service, mode: Mode, resources: Resources): void {
   addHealthChecks(app, service, resources)
+  // Where migrations are applied at the start, they wait for the database, and tell.
+  const migrates = mode === 'development' && service.migrations !== undefined
+  if (resources.database && !migrates) tellWhileUnreachable(app, resources.database)
+}
+
+/** A sentence instead of `Cannot read properties of undefined`. */
+function addMissingDatabase(app: FastifyInstance): void {
+  const getter = (): never => {
+    throw invalidOption('configuration', 'DATABASE_URL', 'is needed for app.db and request.db', 'nothing')
+  }
+  app.decorate('db', { getter })
+  app.decorateRequest('db', { getter })
+}
+
+/** An event, once per reason, for as long as the database isn't there at the start; nothing waits for it. */
+function tellWhileUnreachable(app: FastifyInstance, database: Database): void {
+  const closing = new AbortController()
+  app.addHook('onClose', async () => closing.abort(new Error('the app is closing')))
+  app.addHook('onReady', async () => void database.whenReachable({ signal: closing.signal }).catch(() => {}))
 }
 
 function addHealthChecks(app: FastifyInstance, service: Service, { database, redis }: Resources): void {

@@ -6,32 +6,34 @@ import { createCursorCodec, type CursorCodec } from '../http/pagination/index.ts
 import type { RedisConnection } from '../redis/index.ts'
 import { createPipeline } from '../resilience/index.ts'
 import type { AppCacheOptions, AppPipelineOptions } from './app.ts'
+import type { Belongings } from './belongings.ts'
+import { markLoads } from './loader-guard.ts'
 
 export interface Surroundings {
   readonly serviceName: string
   readonly redis: RedisConnection | undefined
   readonly bus: InvalidationBus | undefined
-  /** Freezes cached values, so that a handler that changes one is found at once. */
+  /** Freezes cached values, so that a handler that changes one is found at once; and watches what loaders use. */
   readonly development: boolean
   /** What cursors are signed with. */
   readonly secret: string | undefined
 }
 
-export function addFacilities(app: FastifyInstance, surroundings: Surroundings): void {
+export function addFacilities(app: FastifyInstance, surroundings: Surroundings, belongings: Belongings): void {
   const { serviceName, redis, bus, development, secret } = surroundings
-  const owned: (Disposable | AsyncDisposable)[] = []
   const names = new Set<string>()
   let cursors: CursorCodec | undefined
 
   app.decorate('cache', function cache(name: string, options: AppCacheOptions) {
     claim('cache', name)
     const keyPrefix = `${serviceName}:cache:`
-    return own(createCache({ freeze: development, ...options, name, redis: redis?.client, bus, keyPrefix }))
+    const made = createCache({ freeze: development, ...options, name, redis: redis?.client, bus, keyPrefix })
+    return belongings.add(development ? markLoads(made) : made)
   } as FastifyInstance['cache'])
 
   app.decorate('pipeline', function pipeline(name: string, options: AppPipelineOptions) {
     claim('pipeline', name)
-    return own(createPipeline({ ...options, name }))
+    return belongings.add(createPipeline({ ...options, name }))
   } as FastifyInstance['pipeline'])
 
   app.decorate('cursors', {
@@ -41,18 +43,6 @@ export function addFacilities(app: FastifyInstance, surroundings: Surroundings):
       return (cursors ??= createCursorCodec({ secret }))
     },
   })
-
-  app.addHook('onClose', async function disposeFacilities() {
-    for (const resource of owned.toReversed()) {
-      if (Symbol.asyncDispose in resource) await resource[Symbol.asyncDispose]()
-      else resource[Symbol.dispose]()
-    }
-  })
-
-  function own<T extends Disposable | AsyncDisposable>(resource: T): T {
-    owned.push(resource)
-    return resource
-  }
 
   /** Two of one name would share keys in Redis and lines in metrics. */
   function claim(kind: string, name: string): void {

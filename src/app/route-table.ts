@@ -17,14 +17,18 @@ declare module 'fastify' {
 
 /** Sees only the routes that are added after it. */
 export function addRouteTable(app: FastifyInstance): void {
-  const routes: RouteOptions[] = []
+  const routes: RegisteredRoute[] = []
   app.decorate('routeTable', { getter: () => routes.flatMap(entriesOf) })
   app.addHook('onRoute', (route) => void routes.push(route))
 }
 
+/** As Fastify hands it to `onRoute`. */
+type RegisteredRoute = RouteOptions & { readonly prefix: string; readonly routePath: string }
+
 /** Without the slash that Fastify adds, as a second route, to the root of a prefix. */
-function entriesOf(route: RouteOptions): readonly RouteEntry[] {
+function entriesOf(route: RegisteredRoute): readonly RouteEntry[] {
   const { keelson = {} } = (route.config ?? {}) as { readonly keelson?: Partial<RouteEntry> }
   const policies = { auth: route.auth ?? keelson.auth, deadlineMs: route.deadlineMs ?? keelson.deadlineMs }
-  return [route.method].flat().map((method) => ({ method, path: route.url.replace(/(?<=.)\/$/, ''), ...policies }))
+  const path = route.prefix && route.routePath === '/' ? route.url.slice(0, -1) : route.url
+  return [route.method].flat().map((method) => ({ method, path, ...policies }))
 }

@@ -27,8 +27,11 @@ const PATIENCE_MS = 3_000
  */
 export async function migrateAtStart(app: App, folder: URL, clock: Clock = systemClock): Promise<void> {
   const closing = new AbortController()
-  app.addHook('onClose', async () => closing.abort(new Error('the app is closing')))
   const migrating = migrateWhenReachable(app.db, folder, closing.signal)
+  app.addHook('onClose', async function stopMigrating() {
+    closing.abort(new Error('the app is closing'))
+    await migrating.catch(() => {})
+  })
   const patience = Promise.withResolvers<void>()
   using _timer = clock.after(PATIENCE_MS, patience.resolve)
   await Promise.race([migrating, patience.promise])

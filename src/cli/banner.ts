@@ -1,5 +1,8 @@
 /** What a developer sees once the service is ready: where everything is, a token, and a line that works when pasted. */
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
 import type { Settings } from '../app/config/index.ts'
 import { developmentToken } from './development.ts'
 import { scopesOf } from './inspect.ts'
@@ -23,12 +26,12 @@ interface Described {
 export async function banner(facts: BannerFacts): Promise<string> {
   const service = urlOf(facts.service)
   const admin = urlOf(facts.admin)
-  const document = await describedBy(service)
-  const { title, version } = document.info
+  const document = await describedBy(service, facts.settings)
+  const { title, version } = document?.info ?? { title: 'the service', version: '' }
   const workers = facts.workers === 1 ? '1 worker' : `${facts.workers} workers`
   return [
     '',
-    `${title} ${version} is ready: development, ${workers}, ${(facts.startupMs / 1_000).toFixed(1)} s`,
+    `${`${title} ${version}`.trim()} is ready: development, ${workers}, ${(facts.startupMs / 1_000).toFixed(1)} s`,
     '',
     `  service   ${service}`,
     `  docs      ${service}/docs`,
@@ -36,18 +39,23 @@ export async function banner(facts: BannerFacts): Promise<string> {
     `  postgres  ${facts.database}`,
     `  redis     ${facts.redis}`,
     '',
-    ...(await invitation(service, document, facts.settings)),
+    ...(document ? await invitation(service, document, facts.settings) : []),
     'Ctrl-C drains and stops everything.',
     '',
   ].join('\n')
 }
 
-/** The service describes itself, so nothing about it has to be known here. */
-async function describedBy(service: string): Promise<Described> {
-  // A connection kept open would make the first Ctrl-C wait for it.
-  const headers = { connection: 'close' }
-  const answer = await fetch(`${service}/openapi.json`, { headers, signal: AbortSignal.timeout(2_000) })
-  return (await answer.json()) as Described
+/** The service describes itself, so nothing about it has to be known here; nothing is invited to where it does not. */
+async function describedBy(service: string, { ALLOWED_HOSTS }: Settings): Promise<Described | undefined> {
+  const [host] = ALLOWED_HOSTS
+  const asking = get(`${service}/openapi.json`, { timeout: 2_000, ...(host ? { headers: { host } } : {}) })
+  try {
+    const [response] = (await once(asking, 'response')) as [IncomingMessage]
+    const described = (await json(response)) as Described
+    return response.statusCode === 200 ? described : undefined
+  } catch {
+    return undefined
+  }
 }
 
 async function invitation(service: string, document: Described, settings: Settings): Promise<readonly string[]> {

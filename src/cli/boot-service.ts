@@ -1,7 +1,8 @@
 /** A service file as something the supervisor can run, in a worker or in one process alone. */
-import { createApp, migrateAtStart } from '../app/index.ts'
+import { createApp, migrateAtStart, type App } from '../app/index.ts'
 import type { Environment, Mode } from '../app/config/index.ts'
 import type { InvalidationBus, InvalidationMessage } from '../cache/index.ts'
+import type { MetricsSnapshot } from '../core/metrics-snapshot.ts'
 import { logEvents } from '../http/logging/index.ts'
 import type { WorkerAgent, WorkerService } from '../supervisor/index.ts'
 import { importService } from './invocation.ts'
@@ -17,7 +18,12 @@ const INVALIDATIONS = 'cache.invalidated'
 
 export async function bootService({ servicePath, mode, environment }: BootOptions, agent: WorkerAgent): Promise<WorkerService> {
   const service = await importService(servicePath)
-  const app = await createApp(service, { env: environment, mode, processes: agent.workerCount, bus: broadcastBus(agent) })
+  const app = await createApp(service, {
+    env: environment,
+    mode,
+    processes: agent.id > 0 ? undefined : 1,
+    bus: broadcastBus(agent),
+  })
   // Without an arbiter, the process that runs the service has a log of its own.
   const watching = agent.id > 0 ? logEvents(app.log) : undefined
   app.addHook('onClose', async () => watching?.[Symbol.dispose]())
@@ -31,9 +37,20 @@ export async function bootService({ servicePath, mode, environment }: BootOption
   return {
     server: app.server,
     readiness: () => app.health.state(),
-    metrics: () => app.metrics.snapshot(),
+    metrics: reportOf(app),
     onDrain: () => void app.health.hold('draining'),
     close: () => app.close(),
+  }
+}
+
+/** Our own figures are of this moment; those of a registry that was included answer later, and are of the last report. */
+function reportOf({ metrics }: App): () => MetricsSnapshot {
+  let collected: MetricsSnapshot = { metrics: [] }
+  return function report() {
+    void metrics.collect().then((all) => (collected = all))
+    const own = metrics.snapshot().metrics
+    const names = new Set(own.map(({ name }) => name))
+    return { metrics: [...own, ...collected.metrics.filter(({ name }) => !names.has(name))] }
   }
 }
 

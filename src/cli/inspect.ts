@@ -1,16 +1,20 @@
 /** A service put together only to be looked at: nothing listens, nothing has to be configured. */
 import { createApp, type App } from '../app/index.ts'
-import { withDevelopmentKey, withVariables } from './development.ts'
+import { withDevelopmentKey } from './development.ts'
 import type { Invocation } from './invocation.ts'
 
-/** Stands for what a service needs in order to be built, and is never connected to. */
+/** Stand for what a service needs in order to be built; nothing connects to them. */
 const PLACEHOLDERS = { DATABASE_URL: 'postgres://localhost/nowhere', LOG_LEVEL: 'silent' }
+
+/** What the caller has set for them is left alone: a look must not touch a real database. */
+const REPLACED = new Set(['DATABASE_URL', 'REDIS_URL', 'LOG_LEVEL'].flatMap((name) => [name, `${name}_FILE`]))
 
 /** Runs `look` on the service's app, then closes it. */
 export async function inspect<T>(invocation: Invocation, look: (app: App) => T | Promise<T>): Promise<T> {
   const service = await invocation.loadService()
-  const environment = withVariables(withDevelopmentKey(invocation.environment), PLACEHOLDERS)
-  const app = await createApp(service, { env: environment, mode: 'development' })
+  const given = Object.entries(withDevelopmentKey(invocation.environment).flatten()).filter(([name]) => !REPLACED.has(name))
+  const env = { ...Object.fromEntries(given), ...PLACEHOLDERS }
+  const app = await createApp(service, { env, mode: 'development', watch: false })
   try {
     await app.ready()
     return await look(app)

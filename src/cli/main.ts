@@ -59,9 +59,7 @@ function explain(error: unknown): number {
     return EXIT_USAGE
   }
   if (isKeelsonError(error, 'KEELSON_CONFIG_INVALID')) {
-    const problems = (error.details['problems'] as readonly string[] | undefined) ?? [error.message]
-    console.error(`keelson: the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:`)
-    for (const problem of problems) console.error(`  ${problem}`)
+    console.error(`keelson: ${error.message}`)
     return EXIT_CONFIG
   }
   if (isKeelsonError(error)) console.error(`keelson: ${error.message}`)

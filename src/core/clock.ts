@@ -51,7 +51,7 @@ function startTimer(ms: number, fn: () => void, keepAlive: boolean): Disposable 
   return { [Symbol.dispose]: () => clearTimeout(timer) }
 }
 
-/** Calls `fn` every `ms` milliseconds until disposed, the pause counted from the end of the last call. */
+/** Calls `fn`, which must not throw, every `ms` milliseconds until disposed, the pause counted from the end of the last call. */
 export function every(clock: Clock, ms: number, fn: () => void | Promise<void>): Disposable {
   let stopped = false
   let timer: Disposable

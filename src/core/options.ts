@@ -44,7 +44,8 @@ export function resolveOptions<T extends object>(
 ): Readonly<T> {
   const merged: T = { ...defaults }
   for (const [name, value] of Object.entries(given ?? {}) as [keyof T & string, T[keyof T & string]][]) {
-    if (!(name in defaults || name in checks)) throw invalidOption(owner, name, 'is not an option', value)
+    if (!Object.hasOwn(defaults, name) && !Object.hasOwn(checks, name))
+      throw invalidOption(owner, name, 'is not an option', value)
     if (value !== undefined) merged[name] = value
   }
   for (const [name, check] of Object.entries(checks) as [keyof T & string, Check][]) {

@@ -150,10 +150,10 @@ export class ArbiterLoop {
   }
 
   #onReport(worker: Worker, report: WorkerReport): void {
-    const was = worker.report?.ready ?? false
+    const before = worker.report
     worker.reported(report)
     if (this.#phase !== 'starting') this.#heardAt = this.#context.clock.now()
-    if (report.ready === was) return
+    if (sameReadiness(before, report)) return
     if (!report.ready) return this.#emit({ type: 'worker.unready', source: SOURCE, worker: worker.id, reasons: report.reasons })
     this.#emit({ type: 'worker.ready', source: SOURCE, worker: worker.id })
     if (!this.#everReady) this.#onFirstReady()
@@ -232,4 +232,10 @@ export class ArbiterLoop {
     this.#exitCode = EXIT_CODES.interrupted
     for (const worker of this.pool.all()) this.pool.kill(worker, 'quit')
   }
+}
+
+/** Whether there is anything to tell: why a worker isn't ready matters from its first report on. */
+function sameReadiness(before: WorkerReport | undefined, now: WorkerReport): boolean {
+  if (now.ready) return before?.ready === true
+  return before?.ready === false && before.reasons.join() === now.reasons.join()
 }

@@ -61,7 +61,7 @@ export async function openListener(address: ListenAddress, signal?: AbortSignal)
  * and stripping its types doubles the time (61 against 31 ms, Node 26).
  */
 function startOpener({ host, port }: ListenAddress): ChildProcess {
-  const script = `(${bindAndSend.toString()})(${JSON.stringify({ host, port, backlog: BACKLOG })})`
+  const script = `(${bindAndSend.toString()})(${JSON.stringify({ host, port, backlog: BACKLOG })}, ${process.pid})`
   return spawn(process.execPath, ['-e', script], {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     // Preloads and debuggers meant for the service have no business here.
@@ -69,14 +69,17 @@ function startOpener({ host, port }: ListenAddress): ChildProcess {
   })
 }
 
-/** Runs in the opener; sees nothing of this module. */
-function bindAndSend(where: { host: string; port: number; backlog: number }): void {
+/** Runs in the opener; sees nothing of this module. Whenever the process that asked has died, the opener ends too. */
+function bindAndSend(where: { host: string; port: number; backlog: number }, askerPid: number): void {
   const server = process.getBuiltinModule('node:net').createServer()
   const answer = (message: object, handle?: never): void => {
     process.send?.(message, handle)
     // Blocks until killed: another turn of the event loop would accept a connection, and lose it.
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000)
+    const never = new Int32Array(new SharedArrayBuffer(4))
+    while (process.ppid === askerPid) Atomics.wait(never, 0, 0, 50)
+    process.exit()
   }
+  process.on('disconnect', () => process.exit())
   server.on('error', (error: NodeJS.ErrnoException) => answer({ reason: error.code ?? error.message }))
   server.listen(where, () => answer({ address: server.address() }, (server as unknown as { _handle: never })._handle))
 }

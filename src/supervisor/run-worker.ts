@@ -5,10 +5,14 @@ import { EXIT_CODES } from './exit-codes.ts'
 import { BACKLOG } from './listener.ts'
 import { LISTEN_FD, PROTOCOL_VERSION, WORKER_ENV, type ToWorker } from './protocol.ts'
 import type { Boot } from './service-host.ts'
+import { startWatchdog } from './watchdog.ts'
 import { Agent, type SupervisorLink } from './worker-agent.ts'
 
 /** How long a worker may outlive its arbiter, in milliseconds; its requests get three quarters of that. */
 const ORPHAN_MS = 2_000
+
+/** What the event loop gets beyond that to end the worker itself, before the watchdog does, in milliseconds. */
+const HANG_MARGIN_MS = 500
 
 /** The arbiter decides about these; a service manager or a terminal may send them to every process of the service. */
 const LEFT_TO_THE_ARBITER = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
@@ -20,6 +24,7 @@ const LEFT_TO_THE_ARBITER = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
  */
 export async function runWorker(boot: Boot, clock: Clock = systemClock): Promise<void> {
   if (!process.send || process.env[WORKER_ENV.version] !== String(PROTOCOL_VERSION)) throw notSupervised()
+  const arbiterPid = process.ppid
   const agent = new Agent(arbiterLink(), clock)
   const dieWithArbiter = (): void => {
     clock.after(ORPHAN_MS, () => process.kill(process.pid, 'SIGKILL'))
@@ -32,6 +37,8 @@ export async function runWorker(boot: Boot, clock: Clock = systemClock): Promise
   process.on('disconnect', dieWithArbiter)
   if (!process.connected) dieWithArbiter()
   await agent.run(boot, { fd: LISTEN_FD, backlog: BACKLOG })
+  // Not before: its thread takes 13 ms of processor time, which would slow the boot down.
+  if (agent.address) startWatchdog({ arbiterPid, orphanMs: ORPHAN_MS + HANG_MARGIN_MS })
 }
 
 function arbiterLink(): SupervisorLink {

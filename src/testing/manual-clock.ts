@@ -26,7 +26,8 @@ export class ManualClock implements Clock {
   }
 
   after(ms: number, fn: () => void): Disposable {
-    const timer: Timer = { dueAt: this.#now + ms, fn }
+    // As with real timers, a delay below 0 is none: time never goes back.
+    const timer: Timer = { dueAt: this.#now + Math.max(0, ms), fn }
     this.#timers.add(timer)
     return { [Symbol.dispose]: () => void this.#timers.delete(timer) }
   }

@@ -142,3 +142,30 @@ test('the description masks secrets, and what looks like one in the service', ()
   assert.equal(lines.find((line) => line.name === 'SMTP_HOST')?.value, 'mail')
   assert.equal(lines.find((line) => line.name === 'PORT')?.origin, 'default')
 })
+
+test('proxies are trusted by number or by valid addresses, and never all of them', () => {
+  const trusted = (value: string): unknown => resolve({ ...ENOUGH, TRUST_PROXY: value }).settings.TRUST_PROXY
+  assert.equal(trusted('2'), 2)
+  assert.deepEqual(trusted('10.0.0.0/8, ::1'), ['10.0.0.0/8', '::1'])
+  for (const wrong of ['all', '*', '999.1.1.1', '10.0.0.0/33', '0.0.0.0/0', '::/0', '10.0.0.1/8/8', 'a.b', '-1', '10.0.0.1,']) {
+    assert.equal(problemsOf({ ...ENOUGH, TRUST_PROXY: wrong }).length, 1, wrong)
+  }
+})
+
+test('allowed hosts are written as they stand in the Host header', () => {
+  const allowed = resolve({ ...ENOUGH, ALLOWED_HOSTS: 'api.example.com, localhost:3000,[::1]:3000' }).settings.ALLOWED_HOSTS
+  assert.deepEqual(allowed, ['api.example.com', 'localhost:3000', '[::1]:3000'])
+  for (const wrong of ['https://api.example.com', '::1', '*.example.com', 'a b', 'api.example.com/x']) {
+    assert.match(
+      problemsOf({ ...ENOUGH, ALLOWED_HOSTS: wrong })[0] ?? '',
+      /^ALLOWED_HOSTS must hold hosts as in the `Host` header/,
+    )
+  }
+})
+
+test('a value of several lines stays on its line in the description', () => {
+  const pem = '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----'
+  const config = resolve({ JWT_PUBLIC_KEY: pem, JWT_ISSUER: 'i', JWT_AUDIENCE: 'a' })
+  const described = describeConfig(config).find(({ name }) => name === 'JWT_PUBLIC_KEY')
+  assert.equal(described?.value, JSON.stringify(pem))
+})

@@ -32,3 +32,12 @@ test('between includes both ends', () => {
   assert.equal(check(1), undefined)
   assert.equal(check(1.01), 'must be a number from 0 to 1')
 })
+
+test('names that every object has are no options either', () => {
+  for (const name of ['constructor', 'toString', 'hasOwnProperty']) {
+    assert.throws(() => resolveOptions('thing', DEFAULTS, { [name]: 1 } as object, CHECKS), {
+      code: 'KEELSON_CONFIG_INVALID',
+      message: `thing: \`${name}\` is not an option, got 1`,
+    })
+  }
+})

@@ -10,7 +10,10 @@ export interface DescribedSetting {
 }
 
 /** A service's own variable is shown masked if its name says that it is a secret. */
-const SECRET_NAME = /SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN|CREDENTIAL|_URL$/
+const SECRET_NAME = /SECRET|PASS|PWD|TOKEN|KEY|DSN|CREDENTIAL|SALT|PRIVATE|_UR[IL]$/
+
+/** A URL with a password in it, whatever its variable is called. */
+const WITH_PASSWORD = /:\/\/[^/@\s]*:[^/@\s]+@/
 
 export function describeConfig(config: Config): readonly DescribedSetting[] {
   const own = SETTING_NAMES.map((name) => ({
@@ -30,6 +33,7 @@ export function describeConfig(config: Config): readonly DescribedSetting[] {
 
 function masked(value: unknown, secret: boolean): string {
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return '–'
-  if (secret) return '********'
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  if (secret || (typeof value === 'string' && WITH_PASSWORD.test(value))) return '********'
+  // A key in PEM has lines, which would break the table.
+  return typeof value === 'string' && !value.includes('\n') ? value : JSON.stringify(value)
 }

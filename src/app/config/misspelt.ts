@@ -13,10 +13,13 @@ export function findMisspelt(given: readonly string[], known: readonly string[])
   for (const name of given) {
     if (withFiles.includes(name) || INTERNAL.test(name)) continue
     const meant = withFiles.find((candidate) => resembles(name, candidate))
-    if (meant !== undefined || name.startsWith('KEELSON_')) found.set(name, meant)
+    if (meant !== undefined || (name.startsWith('KEELSON_') && !SERVICE_LINK.test(name))) found.set(name, meant)
   }
   return found
 }
+
+/** What Kubernetes sets for a Service whose name happens to begin like ours. */
+const SERVICE_LINK = /_(SERVICE_HOST|(SERVICE_)?PORT(_\w+)?)$/
 
 /** Short names have many innocent neighbours (`PORT`, `SORT`), so the tolerance grows with the length. */
 function resembles(name: string, known: string): boolean {

@@ -1,4 +1,5 @@
 /** From the text of an environment variable to a value. A parser throws a plain sentence, `must be …`, without the text. */
+import { isIP } from 'node:net'
 
 export class Unparsable extends Error {}
 
@@ -32,6 +33,12 @@ export const choice =
 /** A host name or an IP address, as `listen` takes it. */
 export const host: Parser<string> = (value) =>
   /^[A-Za-z0-9._:-]{1,253}$/.test(value) ? value : refuse('must be a host name or an IP address')
+
+/** A name or an address as it stands in a `Host` header, with a port or without; IPv6 in brackets. */
+export const hostHeader: Parser<string> = (value) =>
+  /^(?:\[[\da-f:.]{2,45}\]|[a-z\d_][a-z\d._-]{0,252})(?::\d{1,5})?$/i.test(value)
+    ? value
+    : refuse('must hold hosts as in the `Host` header, such as api.example.com or [::1]:3000')
 
 export const url =
   (...protocols: readonly string[]): Parser<string> =>
@@ -67,9 +74,13 @@ export const workers: Parser<number | 'auto'> = (value) => {
 /** A number of proxies in front, or their addresses; never "all", which would let any caller name its own address. */
 export const trustedProxies: Parser<number | readonly string[]> = (value) => {
   if (/^\d{1,2}$/.test(value)) return Number(value)
-  return list((item) =>
-    /^[0-9A-Fa-f.:]+(\/\d{1,3})?$/.test(item)
-      ? item
-      : refuse('must be a number of proxies, or a list of addresses and CIDR ranges'),
-  )(value)
+  const rule = 'must be a number of proxies, or a list of addresses and CIDR ranges'
+  return list((item) => (isAddressRange(item) ? item : refuse(rule)))(value)
+}
+
+function isAddressRange(item: string): boolean {
+  const [address = '', bits, ...rest] = item.split('/')
+  const family = isIP(address)
+  if (family === 0 || rest.length > 0) return false
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (family === 4 ? 32 : 128))
 }

@@ -44,7 +44,12 @@ export function resolveConfig<Env = Record<string, unknown>>({ environment, mode
 
 /** The error for configuration as a whole; the CLI prints `details.problems`, one a line, and exits with 78. */
 export function configError(problems: readonly string[]): KeelsonError<'KEELSON_CONFIG_INVALID'> {
-  return new KeelsonError('KEELSON_CONFIG_INVALID', 'invalid', `configuration: ${problems.join('; ')}`, { details: { problems } })
+  return new KeelsonError(
+    'KEELSON_CONFIG_INVALID',
+    'invalid',
+    `the configuration has ${problems.length === 1 ? 'a problem' : `${problems.length} problems`}:\n  ${problems.join('\n  ')}`,
+    { details: { problems } },
+  )
 }
 
 /** How many worker processes `WORKERS` asks for. */

@@ -2,6 +2,7 @@
 import {
   choice,
   host,
+  hostHeader,
   integer,
   list,
   origin,
@@ -92,7 +93,7 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     about: 'signs the cursors of paged lists; JWT_SECRET where it is not set',
   },
   CORS_ORIGINS: { parse: list(origin), byDefault: [], about: 'origins that browsers may call from; none by default' },
-  ALLOWED_HOSTS: { parse: list(host), byDefault: [], about: 'Host values that are answered; any by default' },
+  ALLOWED_HOSTS: { parse: list(hostHeader), byDefault: [], about: 'Host values that are answered; any by default' },
   TRUST_PROXY: { parse: trustedProxies, byDefault: 0, about: 'proxies in front: how many, or their addresses' },
   LOG_LEVEL: {
     parse: choice('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),

@@ -2,7 +2,7 @@
 import { relative } from 'node:path'
 import { resolveConfig, type Config, type Environment, type Settings } from '../../app/config/index.ts'
 import type { EmbeddedPostgres } from '../../embedded/index.ts'
-import { openListener } from '../../supervisor/index.ts'
+import { EXIT_CODES, openListener } from '../../supervisor/index.ts'
 import { banner } from '../banner.ts'
 import type { Command } from '../command.ts'
 import { withDevelopmentKey, withVariables } from '../development.ts'
@@ -10,7 +10,6 @@ import { DATABASE_FOLDER, embeddedDatabase } from '../embedded-database.ts'
 import type { Invocation } from '../invocation.ts'
 import { createProgress, type Progress } from '../progress.ts'
 import { runService, type RunningService } from '../run-service.ts'
-import { UsageError } from '../usage-error.ts'
 
 export const start: Command = {
   usage: 'start [--development] [--single] [--env-file FILE] [service file]',
@@ -34,18 +33,32 @@ async function startForProduction(invocation: Invocation): Promise<number> {
 
 async function startForDevelopment(invocation: Invocation): Promise<number> {
   const progress = createProgress()
+  using interrupt = interruptible()
+  try {
+    return await runForDevelopment(invocation, progress, interrupt)
+  } catch (error) {
+    if (!interrupt.signal.aborted) throw error
+    progress.done()
+    return EXIT_CODES.interrupted
+  }
+}
+
+async function runForDevelopment(invocation: Invocation, progress: Progress, interrupt: Interrupt): Promise<number> {
   const keyed = withDevelopmentKey(invocation.environment)
   const config = await resolveForStart(invocation, keyed)
-  using interrupt = interruptible()
   // Before the database, whose first start takes seconds: a port in use is then told at once.
   using listener = invocation.flag('single')
     ? undefined
-    : await openListener({ host: config.settings.HOST, port: config.settings.PORT })
+    : await openListener({ host: config.settings.HOST, port: config.settings.PORT }, interrupt.signal)
   await using database = await embeddedDatabase(keyed, progress, interrupt.signal)
   const environment = database ? withVariables(keyed, { DATABASE_URL: database.url }) : keyed
+  interrupt.signal.throwIfAborted()
   progress.step('starting the service')
   using running = await runService({ ...serviceOf(invocation), config, environment, listener })
   interrupt[Symbol.dispose]()
+  if (interrupt.signal.aborted) void running.supervisor.stop()
+  // The supervisor leaves it alone; here it means that the terminal was closed.
+  process.on('SIGHUP', () => void running.supervisor.stop())
   void announce(running, config, database, progress)
   return await running.supervisor.exited
 }
@@ -68,14 +81,18 @@ async function resolveForStart(invocation: Invocation, environment: Environment)
   }
 }
 
+interface Interrupt extends Disposable {
+  readonly signal: AbortSignal
+}
+
 /** Until the supervisor takes the signals over, they give the start up. */
-function interruptible(): Disposable & { readonly signal: AbortSignal } {
+function interruptible(): Interrupt {
   const controller = new AbortController()
-  const stop = (): void => controller.abort(new UsageError('interrupted'))
-  process.on('SIGINT', stop).on('SIGTERM', stop)
+  const stop = (): void => controller.abort(new Error('interrupted'))
+  process.on('SIGINT', stop).on('SIGTERM', stop).on('SIGHUP', stop)
   return {
     signal: controller.signal,
-    [Symbol.dispose]: () => void process.off('SIGINT', stop).off('SIGTERM', stop),
+    [Symbol.dispose]: () => void process.off('SIGINT', stop).off('SIGTERM', stop).off('SIGHUP', stop),
   }
 }
 

@@ -32,7 +32,9 @@ async function databasePlugin(app: FastifyInstance, { database }: DatabaseOption
   app.decorate('db', database)
   app.decorateRequest('db', {
     getter(this: FastifyRequest & { [SCOPED]?: ScopedDatabase }) {
-      return (this[SCOPED] ??= database.within(this.deadline))
+      // Read each time, so that a getter in its place can object to who asks.
+      const { deadline } = this
+      return (this[SCOPED] ??= database.within(deadline))
     },
   })
 }

@@ -12,6 +12,7 @@ import { createDeadline, type Deadline } from '../../core/deadline.ts'
 import { KeelsonError } from '../../core/errors.ts'
 import { atLeast, resolveOptions } from '../../core/options.ts'
 import { onResponseEnd } from '../../core/response-end.ts'
+import { withStatus } from '../errors/index.ts'
 import { callerDeadlineMs } from './caller-deadline.ts'
 import { deadlineOf } from './route-option.ts'
 
@@ -47,7 +48,11 @@ export const DEADLINE_DEFAULTS: DeadlineOptions = {
 }
 
 async function deadlinePlugin(app: FastifyInstance, given: Partial<DeadlineOptions>): Promise<void> {
-  const options = resolveOptions('deadline', DEADLINE_DEFAULTS, given, { defaultMs: atLeast(1), graceMs: atLeast(0) })
+  const options = resolveOptions('deadline', DEADLINE_DEFAULTS, given, {
+    defaultMs: atLeast(1),
+    graceMs: atLeast(0),
+    trustCaller: (v) => (typeof v === 'function' ? undefined : 'must be a function of the request'),
+  })
   const { clock, defaultMs, graceMs, trustCaller } = options
   const routeMs = Symbol('keelson.deadlineMs')
 
@@ -64,21 +69,29 @@ async function deadlinePlugin(app: FastifyInstance, given: Partial<DeadlineOptio
     const config = request.routeOptions.config as { readonly [routeMs]?: number }
     const ownMs = config[routeMs] ?? defaultMs
     const timeoutMs = trustCaller(request) ? Math.min(ownMs, callerDeadlineMs(request)) : ownMs
-    const deadline = createDeadline({ timeoutMs, clock, onExpired: (error) => answerAfterGrace(reply, error) })
+    let grace: Disposable | undefined
+    const deadline = createDeadline({
+      timeoutMs,
+      clock,
+      onExpired(error) {
+        // So that an app without `keelson/http/errors` answers 504 too.
+        withStatus(error)
+        // A handler that obeys its signal answers by itself; this is for the others.
+        grace = clock.after(graceMs, () => answerInstead(reply, error))
+      },
+    })
     Object.assign(request, { deadline })
     onResponseEnd(reply.raw, function endDeadline(completed) {
+      grace?.[Symbol.dispose]()
       if (completed) deadline[Symbol.dispose]()
       else deadline.cancel(new KeelsonError('KEELSON_CLIENT_GONE', 'cancelled', 'the client has left'))
     })
     done()
   })
+}
 
-  /** A handler that obeys its signal answers by itself; this is for the others. */
-  function answerAfterGrace(reply: FastifyReply, error: KeelsonError): void {
-    clock.after(graceMs, () => {
-      if (!reply.sent && !reply.raw.destroyed) void reply.send(error)
-    })
-  }
+function answerInstead(reply: FastifyReply, error: KeelsonError): void {
+  if (!reply.sent && !reply.raw.destroyed) void reply.send(error)
 }
 
 /** Fastify plugin: `request.deadline`, and `deadlineMs` on routes. */

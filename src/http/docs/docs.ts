@@ -3,7 +3,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
 import fp from 'fastify-plugin'
-import { nonEmptyString, resolveOptions } from '../../core/options.ts'
+import { nonEmptyString, oneOf, resolveOptions } from '../../core/options.ts'
 import { PROBLEM_SCHEMA } from '../errors/index.ts'
 import { describeOperation, type OperationSource } from './operation.ts'
 
@@ -29,7 +29,12 @@ const PAGE_CSP = {
 }
 
 async function docsPlugin(app: FastifyInstance, given: Partial<DocsOptions>): Promise<void> {
-  const options = resolveOptions('docs', DOCS_DEFAULTS, given, { title: nonEmptyString, version: nonEmptyString })
+  const options = resolveOptions('docs', DOCS_DEFAULTS, given, {
+    title: nonEmptyString,
+    version: nonEmptyString,
+    description: (v) => (typeof v === 'string' ? undefined : 'must be a string'),
+    serve: oneOf(true, false),
+  })
   await app.register(swagger, {
     openapi: documentOf(options),
     transform: (source) => describeOperation(source as unknown as OperationSource) as never,

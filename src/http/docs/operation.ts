@@ -1,4 +1,5 @@
 /** One route as an OpenAPI operation: schemas from Zod or JSON Schema, security from its policy, problems from both. */
+import { STATUS_CODES } from 'node:http'
 import type { FastifySchema, RouteOptions } from 'fastify'
 import { jsonSchemaTransform } from 'fastify-type-provider-zod'
 import { z } from 'zod'
@@ -7,7 +8,8 @@ import { z } from 'zod'
 export interface OperationSource {
   readonly schema: FastifySchema | undefined
   readonly url: string
-  readonly route: RouteOptions
+  /** With what Fastify adds to it when it is registered. */
+  readonly route: RouteOptions & { readonly prefix?: string; readonly routePath?: string }
   readonly openapiObject: object
 }
 
@@ -33,9 +35,9 @@ export function describeOperation(source: OperationSource): Operation {
   const converted = convertSchemas(source)
   const problems = problemResponses(schema, policies.auth)
   return {
-    url: withoutSlash(url),
+    url: publicUrl(route),
     schema: {
-      operationId: operationId(route),
+      ...operationId(route),
       ...converted,
       ...security(policies.auth, converted['security']),
       ...(policies.deadlineMs === undefined ? {} : { 'x-deadline-ms': policies.deadlineMs }),
@@ -46,28 +48,40 @@ export function describeOperation(source: OperationSource): Operation {
 
 /** Zod parts become JSON Schema for their direction; JSON Schema parts stay as they are. */
 function convertSchemas({ schema = {}, url, openapiObject }: OperationSource): Record<string, unknown> {
-  const zod: Record<string, unknown> = {}
-  const plain: Record<string, unknown> = { ...schema }
-  const move = (name: string, part: unknown): void => {
-    zod[name] = part
-    delete plain[name]
+  const convert: Convert = (part, direction) => {
+    const wrapped = direction === 'input' ? { body: part } : { response: { 200: part } }
+    const { schema: converted } = jsonSchemaTransform({ schema: wrapped, url, openapiObject } as never) as Converted
+    return direction === 'input' ? converted.body : converted.response?.[200]
   }
-  for (const name of INPUT_PARTS) if (schema[name] instanceof z.core.$ZodType) move(name, schema[name])
-  const responses = Object.entries((schema.response ?? {}) as Record<string, unknown>)
-  const zodResponses = responses.filter(([, part]) => part instanceof z.core.$ZodType)
-  if (zodResponses.length > 0) zod['response'] = Object.fromEntries(zodResponses)
-  const transformed = jsonSchemaTransform({ schema: zod, url, openapiObject } as never).schema as Record<string, unknown>
-  const response = {
-    ...Object.fromEntries(responses.filter(([, part]) => !(part instanceof z.core.$ZodType))),
-    ...describeResponses(transformed['response']),
-  }
-  return { ...plain, ...transformed, response }
+  const inputs = INPUT_PARTS.filter((part) => schema[part]).map((part) => [part, convertPart(schema[part], 'input', convert)])
+  const responses = Object.entries((schema.response ?? {}) as object).map(([status, part]) => [
+    status,
+    described(status, convertPart(part, 'output', convert)),
+  ])
+  return { ...schema, ...Object.fromEntries(inputs), response: Object.fromEntries(responses) }
+}
+
+type Direction = 'input' | 'output'
+type Convert = (part: unknown, direction: Direction) => unknown
+
+interface Converted {
+  readonly schema: { readonly body?: unknown; readonly response?: Readonly<Record<string, unknown>> }
+}
+
+/** A part may be declared by media type: `{ content: { 'application/json': { schema } } }`. */
+function convertPart(part: unknown, direction: Direction, convert: Convert): unknown {
+  if (part instanceof z.core.$ZodType) return convert(part, direction)
+  const { content } = part as { readonly content?: Readonly<Record<string, { readonly schema?: unknown }>> }
+  if (typeof content !== 'object') return part
+  const variants = Object.entries(content).map(([type, media]) => {
+    return [type, { ...media, schema: convertPart(media.schema ?? {}, direction, convert) }]
+  })
+  return { ...(part as object), content: Object.fromEntries(variants) }
 }
 
 /** OpenAPI demands a description of every response. */
-function describeResponses(responses: unknown): Record<string, unknown> {
-  const entries = Object.entries((responses ?? {}) as Record<string, Record<string, unknown>>)
-  return Object.fromEntries(entries.map(([status, schema]) => [status, { description: 'Success', ...schema }]))
+function described(status: string, schema: unknown): object {
+  return { description: STATUS_CODES[status] ?? (/^[23]/.test(status) ? 'Success' : 'Failure'), ...(schema as object) }
 }
 
 function security(auth: AuthPolicy, given: unknown): object {
@@ -95,19 +109,23 @@ function success(responses: unknown): object {
 }
 
 /** A route at the root of a prefix answers with a slash and without; the document names the latter. */
-function withoutSlash(url: string): string {
-  return url.length > 1 && url.endsWith('/') ? url.slice(0, -1) : url
+function publicUrl({ url, prefix, routePath }: OperationSource['route']): string {
+  return prefix && routePath === '/' ? url.slice(0, -1) : url
 }
 
 function problem(description: string): object {
   return { description, content: { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } } }
 }
 
-/** `GET /api/users/:id` becomes `getApiUsersById`: stable, unique, readable in generated clients. */
-function operationId({ method, url }: RouteOptions): string {
-  const words = url.split('/').filter(Boolean)
+/**
+ * `GET /api/users/:id` becomes `getApiUsersById`: stable, and readable in generated clients. It has to be unique, so a
+ * route with several methods, which share one description, has none.
+ */
+function operationId({ method, url }: RouteOptions): { readonly operationId?: string } {
+  if (typeof method !== 'string') return {}
+  const words = url.replaceAll('*', 'wildcard').split('/').filter(Boolean)
   const named = words.map((word) => (word.startsWith(':') ? `By${capital(word.slice(1))}` : capital(word)))
-  return `${String(method).toLowerCase()}${named.join('').replaceAll(/\W/g, '')}`
+  return { operationId: `${method.toLowerCase()}${named.join('').replaceAll(/\W/g, '')}` }
 }
 
 function capital(word: string): string {

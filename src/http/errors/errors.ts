@@ -5,11 +5,12 @@
 import { randomUUID } from 'node:crypto'
 import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
-import { nonEmptyString, resolveOptions } from '../../core/options.ts'
+import { nonEmptyString, oneOf, resolveOptions } from '../../core/options.ts'
 import { API_HEADERS } from './api-headers.ts'
 import { checkNullBody } from './null-body.ts'
 import { createProblem, PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_BASE, type Problem } from './problem.ts'
 import { retryAfterSeconds } from './retry-after.ts'
+import { keepSendable } from './sendable-headers.ts'
 import { CLIENT_CLOSED_REQUEST, verdictOf, type StatusByCode, type Verdict } from './status.ts'
 import { createUnknownRouteHandler } from './unknown-route.ts'
 
@@ -37,6 +38,11 @@ export interface ErrorsOptions {
   readonly typeBase: string
   /** Statuses for the service's own error codes, e.g. `{ USERS_QUOTA_SPENT: 422 }`. Default: none, the kind decides. */
   readonly statuses: StatusByCode
+  /**
+   * Whether to answer what no route takes. Fastify allows one such handler per prefix: false where there is one already,
+   * the app's own or this plugin's. Default: true.
+   */
+  readonly notFound: boolean
   /** Whether a `null` that the response schema does not allow is a 500. Default: true. */
   readonly refuseNull: boolean
   /** From 0 to 1, for `Retry-After`. Default: `Math.random`. */
@@ -46,6 +52,7 @@ export interface ErrorsOptions {
 export const ERRORS_DEFAULTS: ErrorsOptions = {
   typeBase: PROBLEM_TYPE_BASE,
   statuses: {},
+  notFound: true,
   refuseNull: true,
   random: Math.random,
 }
@@ -62,11 +69,16 @@ const OF_THE_OTHER_BODY = [
 ]
 
 async function errorsPlugin(app: FastifyInstance, given: Partial<ErrorsOptions>): Promise<void> {
-  const options = resolveOptions('errors', ERRORS_DEFAULTS, given, { typeBase: nonEmptyString })
-  const { typeBase, statuses, refuseNull, random } = options
+  const options = resolveOptions('errors', ERRORS_DEFAULTS, given, {
+    typeBase: nonEmptyString,
+    notFound: oneOf(true, false),
+    refuseNull: oneOf(true, false),
+  })
+  const { typeBase, statuses, notFound, refuseNull, random } = options
 
-  app.decorateRequest('failure', null)
-  app.setNotFoundHandler(createUnknownRouteHandler(app))
+  // In a scope, the plugin may be there already, with other options.
+  if (!app.hasRequestDecorator('failure')) app.decorateRequest('failure', null)
+  if (notFound) app.setNotFoundHandler(createUnknownRouteHandler(app))
   if (refuseNull) {
     app.addHook('preSerialization', function refuseNullBody(request, reply, payload, done) {
       if (payload === null) checkNullBody(request, reply.statusCode)
@@ -111,6 +123,7 @@ function abandon(reply: FastifyReply): void {
 }
 
 function send(reply: FastifyReply, { status, problem }: RequestFailure): void {
+  keepSendable(reply)
   for (const name of OF_THE_OTHER_BODY) reply.removeHeader(name)
   for (const name in API_HEADERS) if (!reply.hasHeader(name)) reply.header(name, API_HEADERS[name])
   // Bytes, because a text would pass through a serializer that the route may have set.

@@ -5,12 +5,12 @@
  * Source: RFC 9112 §3.2 (Host), §6.1 (Transfer-Encoding); RFC 9110 §5.3 (fields that may not repeat).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
-import type { FastifyInstance, FastifyPluginAsync } from 'fastify'
+import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { KeelsonError } from '../../core/errors.ts'
 import { integerAtLeast, resolveOptions, type Check } from '../../core/options.ts'
-import { refuseRaw, withStatus } from '../errors/index.ts'
+import { refuseRaw, refuseResponse, withStatus } from '../errors/index.ts'
+import { isRefused, markRefused } from '../errors/refused-connections.ts'
 import { checkFraming } from './framing.ts'
 import { createHostCheck, isHost } from './host.ts'
 import { createUrlCheck } from './url.ts'
@@ -57,9 +57,11 @@ async function guardPlugin(app: FastifyInstance, given: Partial<GuardOptions>): 
 
   app.addHook('onRequest', function refuseAmbiguity(request, reply, done) {
     const { raw } = request
+    if (isRefused(raw.socket)) return drop(request, reply)
     const refusal = (closing ? goingDown() : undefined) ?? checkFraming(raw) ?? checkHost(raw) ?? checkUrl(raw.url ?? '')
     if (!refusal) return done()
-    // What follows on such a connection cannot be trusted either.
+    // What follows on such a connection cannot be trusted either, and may have been read already.
+    markRefused(raw.socket)
     reply.header('connection', 'close')
     done(withStatus(refusal))
   })
@@ -75,6 +77,15 @@ async function guardPlugin(app: FastifyInstance, given: Partial<GuardOptions>): 
   })
 }
 
+/** Nothing runs, and nothing is sent: the answer to the refused request is the last one on its connection. */
+function drop({ raw }: FastifyRequest, reply: FastifyReply): void {
+  reply.hijack()
+  // Read on: a body that waits would stop the connection from closing well.
+  raw.resume()
+  // Node has queued the response, and says of none in its queue when it is over; logs and gauges wait for that.
+  reply.raw.emit('close')
+}
+
 function goingDown(): KeelsonError {
   return new KeelsonError('KEELSON_CLOSING', 'unavailable', 'the service is going down')
 }
@@ -82,13 +93,11 @@ function goingDown(): KeelsonError {
 /** Node closes a CONNECT without a word, and answers an unknown `Expect` without a body. Other listeners go first. */
 function refuseUnanswered({ server }: FastifyInstance): void {
   if (server.listenerCount('connect') === 0) {
-    server.on('connect', (_request: IncomingMessage, socket: Duplex) => refuseRaw('KEELSON_CONNECT_REFUSED', socket))
+    server.on('connect', ({ socket }: IncomingMessage) => refuseRaw('KEELSON_CONNECT_REFUSED', socket))
   }
   if (server.listenerCount('checkExpectation') === 0) {
-    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-      // Its socket is written to directly; the response must not be, too.
-      response.detachSocket(request.socket)
-      refuseRaw('KEELSON_EXPECTATION_FAILED', request.socket)
+    server.on('checkExpectation', (_request: IncomingMessage, response: ServerResponse) => {
+      refuseResponse('KEELSON_EXPECTATION_FAILED', response)
     })
   }
 }

@@ -3,7 +3,7 @@
  * A critical check makes the process unready; any other only marks it degraded.
  */
 import { every, type Clock } from '../../core/clock.ts'
-import { createDeadline } from '../../core/deadline.ts'
+import { createDeadline, type OwnedDeadline } from '../../core/deadline.ts'
 import { untilAborted } from '../../core/abort.ts'
 import { KeelsonError } from '../../core/errors.ts'
 
@@ -79,6 +79,7 @@ export function createHealthChecks({ intervalMs, timeoutMs, clock }: HealthCheck
   function remove(one: RunningCheck): void {
     running.get(one)?.[Symbol.dispose]()
     running.delete(one)
+    one.stop()
   }
 }
 
@@ -88,6 +89,7 @@ class RunningCheck {
   readonly #check: HealthCheck
   readonly #timeoutMs: number
   readonly #clock: Clock
+  #running: { readonly done: Promise<void>; readonly deadline: OwnedDeadline } | undefined
   #wellAt: number | undefined
   #failure: string | undefined = 'not checked yet'
 
@@ -109,8 +111,22 @@ class RunningCheck {
     return `${this.#check.name}: ${this.#failure}`
   }
 
+  /** One run at a time: a late result of an old one must not overwrite that of a newer. Never rejects. */
   async run(): Promise<void> {
-    using deadline = createDeadline({ timeoutMs: this.#timeoutMs, clock: this.#clock })
+    if (this.#running) return await this.#running.done
+    const deadline = createDeadline({ timeoutMs: this.#timeoutMs, clock: this.#clock })
+    this.#running = { deadline, done: this.#runWithin(deadline) }
+    await this.#running.done
+    this.#running = undefined
+  }
+
+  /** Ends the run that is going on. */
+  stop(): void {
+    this.#running?.deadline.cancel(new KeelsonError('KEELSON_CLOSING', 'unavailable', 'the check was removed'))
+  }
+
+  async #runWithin(given: OwnedDeadline): Promise<void> {
+    using deadline = given
     try {
       await untilAborted(this.#check.check(deadline.signal), deadline.signal)
       this.#failure = undefined

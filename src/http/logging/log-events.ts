@@ -51,6 +51,13 @@ export function logEvents(logger: EventLogger, clock: Clock = systemClock): Disp
 }
 
 function fieldsOf(event: TelemetryEvent, suppressed: number): Record<string, unknown> {
-  const { type, error, ...facts } = event as TelemetryEvent & { readonly error?: unknown }
-  return { event: type, ...facts, ...(error === undefined ? {} : { err: error }), ...(suppressed > 0 ? { suppressed } : {}) }
+  // Each line has the pid of the process that writes it already.
+  const { type, error, pid, ...facts } = event as TelemetryEvent & { readonly error?: unknown; readonly pid?: number }
+  return {
+    event: type,
+    ...facts,
+    ...(pid === undefined ? {} : { workerPid: pid }),
+    ...(error === undefined ? {} : { err: error }),
+    ...(suppressed > 0 ? { suppressed } : {}),
+  }
 }
