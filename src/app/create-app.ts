@@ -21,7 +21,6 @@ import { health } from '../http/health/index.ts'
 import { input } from '../http/input/index.ts'
 import { createLogger, logging, type LineWriter, type ServiceLogger } from '../http/logging/index.ts'
 import { metrics } from '../http/metrics/index.ts'
-import type { Database } from '../postgres/index.ts'
 import type { App } from './app.ts'
 import { Belongings } from './belongings.ts'
 import { Environment, resolveConfig, workerCount, type Config, type Mode, type Variables } from './config/index.ts'
@@ -29,9 +28,9 @@ import { addFacilities, type Surroundings } from './facilities.ts'
 import { guardRequests } from './loader-guard.ts'
 import { addRouteTable } from './route-table.ts'
 import { openResources, type Resources } from './resources.ts'
-import { schemaCheck } from './schema.ts'
 import type { Service } from './service.ts'
 import { refuseUnavailablePolicies } from './unavailable-policies.ts'
+import { watchResources } from './watch-resources.ts'
 
 export interface CreateAppOptions {
   /** Where settings come from, e.g. `process.env`; what is given here is all there is. */
@@ -47,9 +46,6 @@ export interface CreateAppOptions {
   /** Where log lines go. Default: stdout. */
   readonly logTo?: LineWriter | undefined
 }
-
-/** How long the database may be away before the service says that it is not ready, in milliseconds. */
-const DATABASE_TOLERANCE_MS = 5_000
 
 /**
  * @throws KeelsonError `KEELSON_CONFIG_INVALID` with all problems of the environment; what `service.register` throws;
@@ -145,14 +141,6 @@ async function addLayers(app: FastifyInstance, service: Service, config: Config<
   if (development) guardRequests(app)
 }
 
-/** Asks the backing services how they are, from the moment the app is ready. */
-function watchResources(app: FastifyInstance, service: Service, mode: Mode, resources: Resources): void {
-  addHealthChecks(app, service, resources)
-  // Where migrations are applied at the start, they wait for the database, and tell.
-  const migrates = mode === 'development' && service.migrations !== undefined
-  if (resources.database && !migrates) tellWhileUnreachable(app, resources.database)
-}
-
 /** A sentence instead of `Cannot read properties of undefined`. */
 function addMissingDatabase(app: FastifyInstance): void {
   const getter = (): never => {
@@ -160,24 +148,4 @@ function addMissingDatabase(app: FastifyInstance): void {
   }
   app.decorate('db', { getter })
   app.decorateRequest('db', { getter })
-}
-
-/** An event, once per reason, for as long as the database isn't there at the start; nothing waits for it. */
-function tellWhileUnreachable(app: FastifyInstance, database: Database): void {
-  const closing = new AbortController()
-  app.addHook('onClose', async () => closing.abort(new Error('the app is closing')))
-  app.addHook('onReady', async () => void database.whenReachable({ signal: closing.signal }).catch(() => {}))
-}
-
-function addHealthChecks(app: FastifyInstance, service: Service, { database, redis }: Resources): void {
-  app.addHook('onReady', async function startHealthChecks() {
-    if (database) {
-      app.health.add({ name: 'database', check: (signal) => database.ping(signal), toleranceMs: DATABASE_TOLERANCE_MS })
-    }
-    if (database && service.migrations) app.health.add(schemaCheck(database, service.migrations))
-    if (redis) {
-      app.health.add({ name: 'redis', critical: false, check: async (signal) => void (await redis.ping(signal)) })
-    }
-    await app.health.settled()
-  })
 }

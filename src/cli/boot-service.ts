@@ -11,21 +11,25 @@ export interface BootOptions {
   readonly servicePath: string
   readonly mode: Mode
   readonly environment: Environment
+  /** Whether this process serves for all: then pool and log are its own, and whoever starts it watches the events. */
+  readonly single: boolean
 }
 
 /** The topic under which the workers of a machine tell each other what is no longer true. */
 const INVALIDATIONS = 'cache.invalidated'
 
-export async function bootService({ servicePath, mode, environment }: BootOptions, agent: WorkerAgent): Promise<WorkerService> {
+export async function bootService(
+  { servicePath, mode, environment, single }: BootOptions,
+  agent: WorkerAgent,
+): Promise<WorkerService> {
   const service = await importService(servicePath)
   const app = await createApp(service, {
     env: environment,
     mode,
-    processes: agent.id > 0 ? undefined : 1,
+    processes: single ? 1 : undefined,
     bus: broadcastBus(agent),
   })
-  // Without an arbiter, the process that runs the service has a log of its own.
-  const watching = agent.id > 0 ? logEvents(app.log) : undefined
+  const watching = single ? undefined : logEvents(app.log)
   app.addHook('onClose', async () => watching?.[Symbol.dispose]())
   try {
     if (mode === 'development' && service.migrations) await migrateAtStart(app, service.migrations)

@@ -5,4 +5,6 @@ import { bootService } from './boot-service.ts'
 
 const [servicePath = '', mode = 'production'] = process.argv.slice(2)
 
-await runWorker((agent) => bootService({ servicePath, mode: mode as Mode, environment: new Environment(process.env) }, agent))
+await runWorker((agent) =>
+  bootService({ servicePath, mode: mode as Mode, environment: new Environment(process.env), single: false }, agent),
+)

@@ -168,3 +168,9 @@ test("only a trusted proxy's callers may shorten the deadline", async () => {
   assert.equal(await leftMs({ TRUST_PROXY: '10.0.0.0/8' }, '10.0.0.1'), 1)
   assert.equal(await leftMs({ TRUST_PROXY: '10.0.0.0/8' }, '192.0.2.1'), 10)
 })
+
+test('a service that is only looked at asks nobody how they are', async () => {
+  await using service = await small(() => {}, { env: NOWHERE, watch: false })
+  assert.deepEqual(service.app.health.state(), { ready: true, reasons: [], degraded: [] })
+  assert.equal(service.app.db.snapshot().pool.total, 0)
+})
