@@ -259,7 +259,7 @@ test('a request that was answered leaves no timer, and its signal never aborts',
   assert.equal(r.seen[0]?.signal.aborted, false)
 })
 
-test('a body that does not arrive in time is answered with 504, and the handler is not called', async () => {
+test('a body that does not arrive in time is answered with 408, and the handler is not called', async () => {
   let called = false
   await using r = await rig((app) => {
     app.post('/', { deadlineMs: 100 }, async () => {
@@ -275,7 +275,8 @@ test('a body that does not arrive in time is answered with 504, and the handler 
   await eventually('the request', () => r.clock.pendingTimers > 0)
   await r.clock.advance(200)
   const [response] = await responding
-  assert.equal(response.statusCode, 504)
+  assert.equal(response.statusCode, 408)
+  assert.equal(response.headers.connection, 'close')
   assert.equal(called, false)
   sent.destroy()
 })

@@ -77,7 +77,7 @@ async function deadlinePlugin(app: FastifyInstance, given: Partial<DeadlineOptio
         // So that an app without `keelson/http/errors` answers 504 too.
         withStatus(error)
         // A handler that obeys its signal answers by itself; this is for the others.
-        grace = clock.after(graceMs, () => answerInstead(reply, error))
+        grace = clock.after(graceMs, () => answerInstead(request, reply, error))
       },
     })
     Object.assign(request, { deadline })
@@ -90,8 +90,12 @@ async function deadlinePlugin(app: FastifyInstance, given: Partial<DeadlineOptio
   })
 }
 
-function answerInstead(reply: FastifyReply, error: KeelsonError): void {
-  if (!reply.sent && !reply.raw.destroyed) void reply.send(error)
+function answerInstead({ raw }: FastifyRequest, reply: FastifyReply, error: KeelsonError): void {
+  if (reply.sent || reply.raw.destroyed) return
+  if (raw.complete) return void reply.send(error)
+  // The client's own slowness is no failure of ours; and what it still sends must not be taken for a next request.
+  const late = new KeelsonError('KEELSON_REQUEST_TIMEOUT', 'timeout', 'the request did not arrive in time', { cause: error })
+  void reply.header('connection', 'close').send(withStatus(late))
 }
 
 /** Fastify plugin: `request.deadline`, and `deadlineMs` on routes. */
