@@ -92,7 +92,8 @@ async function deadlinePlugin(app: FastifyInstance, given: Partial<DeadlineOptio
 
 function answerInstead({ raw }: FastifyRequest, reply: FastifyReply, error: KeelsonError): void {
   if (reply.sent || reply.raw.destroyed) return
-  if (raw.complete) return void reply.send(error)
+  // Compared, because an injected request has no such property.
+  if (raw.complete !== false) return void reply.send(error)
   // The client's own slowness is no failure of ours; and what it still sends must not be taken for a next request.
   const late = new KeelsonError('KEELSON_REQUEST_TIMEOUT', 'timeout', 'the request did not arrive in time', { cause: error })
   void reply.header('connection', 'close').send(withStatus(late))
