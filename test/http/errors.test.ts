@@ -276,6 +276,39 @@ for (const [method, url, status, allow] of ALLOW) {
   })
 }
 
+test('a scope may register the plugin again, with options of its own', async () => {
+  const failing = async (): Promise<never> => Promise.reject(new KeelsonError('X', 'conflict', 'x'))
+  await using t = await appWith(async (app) => {
+    app.get('/outer', failing)
+    await app.register(
+      async (scope) => {
+        await scope.register(errors, { typeBase: 'urn:scope:' })
+        scope.get('/inner', failing)
+      },
+      { prefix: '/scope' },
+    )
+    await app.register(async (scope) => {
+      await scope.register(errors, { typeBase: 'urn:other:', notFound: false })
+      scope.get('/unprefixed', failing)
+    })
+  })
+  const type = async (url: string): Promise<string> => (await t.app.inject(url)).json<Problem>().type
+  assert.equal(await type('/outer'), 'urn:keelson:problem:x')
+  assert.equal(await type('/scope/inner'), 'urn:scope:x')
+  assert.equal(await type('/scope/nothing'), 'urn:scope:not-found')
+  assert.equal(await type('/unprefixed'), 'urn:other:x')
+  assert.equal(await type('/nothing'), 'urn:keelson:problem:not-found')
+})
+
+test('an app may keep its own answer to what no route takes', async () => {
+  await using app = Fastify()
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ mine: true }))
+  await app.register(errors, { notFound: false })
+  app.get('/', () => Promise.reject(new KeelsonError('X', 'conflict', 'x')))
+  assert.deepEqual((await app.inject('/nothing')).json(), { mine: true })
+  assert.equal((await app.inject('/')).json<Problem>().status, 409)
+})
+
 test('an answer that breaks off is logged, its connection closed, and the server goes on', async () => {
   await using border = await startBorder({
     routes(app) {
@@ -359,6 +392,33 @@ test('a malformed request behind others on one connection waits until they are a
   assert.deepEqual(statuses, ['200', '200', '400'])
   assert.ok(text.indexOf('first') < text.indexOf('second'))
 })
+
+for (const [what, bytes, status] of [
+  ['an unknown expectation', 'GET /next HTTP/1.1\r\nHost: a\r\nExpect: the-moon\r\n\r\n', '417'],
+  ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', '400'],
+] as const) {
+  test(`${what} behind another request waits until that one is answered`, async () => {
+    const go = Promise.withResolvers<void>()
+    const arrived = Promise.withResolvers<void>()
+    await using border = await startBorder({
+      routes: (app) =>
+        app.get('/slow', async () => {
+          arrived.resolve()
+          await go.promise
+          return 'first'
+        }),
+    })
+    const socket = await dial(border.port)
+    let text = ''
+    socket.on('data', (chunk) => (text += String(chunk)))
+    socket.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n' + bytes)
+    await arrived.promise
+    go.resolve()
+    await once(socket, 'close', soon())
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, given]) => given)
+    assert.deepEqual(statuses, ['200', status])
+  })
+}
 
 test('a body that does not arrive in time is a 408, though its handler waits for it', async () => {
   await using border = await startBorder({ limits: { requestTimeoutMs: 150, checkIntervalMs: 20 } })

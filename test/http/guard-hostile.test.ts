@@ -1,7 +1,13 @@
 /** What arrives at a public port. Each must get a 4xx problem of ours: never a 5xx, a hang or a crash. */
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { after, before, test } from 'node:test'
-import { startBorder, type Answer, type Border } from './border-harness.ts'
+import Fastify from 'fastify'
+import { onResponseEnd } from '../../src/core/response-end.ts'
+import { errors } from '../../src/http/errors/index.ts'
+import { guard, serverOptions } from '../../src/http/guard/index.ts'
+import { dial, soon, startBorder, type Answer, type Border } from './border-harness.ts'
 
 const get = (target: string, extra = ''): string => `GET ${target} HTTP/1.1\r\nHost: a.example\r\n${extra}\r\n`
 const post = (body: string | Buffer, type = 'application/json', target = '/any'): Buffer =>
@@ -196,6 +202,64 @@ for (const [name, bytes, status, names] of HOSTILE) {
     checkProblem(await border.send(bytes), status, names)
   })
 }
+
+/** Each is refused; none may take another request along. */
+const AMBIGUOUS: readonly (readonly [string, string])[] = [
+  ['two Hosts', get('/ping', 'Host: b.example\r\n')],
+  ['Transfer-Encoding: gzip, chunked', 'POST /any HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n'],
+  ['a way up', get('/users/../ping')],
+  ['an unknown expectation', get('/ping', 'Expect: the-moon\r\n')],
+  ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n'],
+]
+
+for (const [name, bytes] of AMBIGUOUS) {
+  test(`of requests in one packet with ${name}, those behind it neither run nor are answered`, async () => {
+    const ran: string[] = []
+    await using app = Fastify(serverOptions())
+    await app.register(errors)
+    await app.register(guard)
+    app.get('/before', async () => void ran.push('before'))
+    app.post('/behind', async () => void ran.push('behind'))
+    await app.listen({ port: 0, host: '127.0.0.1' })
+
+    const socket = await dial((app.server.address() as AddressInfo).port)
+    let text = ''
+    socket.on('data', (chunk) => (text += String(chunk)))
+    const behind = 'POST /behind HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n'.repeat(3)
+    socket.write(`${get('/before')}${bytes}${behind}garbage\r\n\r\n`)
+    await once(socket, 'close', soon())
+
+    const statuses = [...text.matchAll(/HTTP\/1\.1 (\d)/g)].map(([, first]) => `${first}xx`)
+    assert.deepEqual(statuses, ['2xx', '4xx'], text)
+    assert.deepEqual(ran, ['before'])
+  })
+}
+
+test('a request dropped behind a refused one is over at once, for logs and gauges in front of the guard', async () => {
+  const go = Promise.withResolvers<void>()
+  const over = Promise.withResolvers<boolean>()
+  await using app = Fastify(serverOptions())
+  await app.register(errors)
+  app.addHook('onRequest', function watch(request, reply, done) {
+    if (request.method === 'POST') onResponseEnd(reply.raw, over.resolve)
+    done()
+  })
+  await app.register(guard)
+  app.get('/slow', async () => go.promise)
+  app.post('/behind', async () => 'ran')
+  await app.listen({ port: 0, host: '127.0.0.1' })
+
+  const socket = await dial((app.server.address() as AddressInfo).port)
+  const closed = once(socket, 'close', soon())
+  const behind = 'POST /behind HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n'
+  socket.write(get('/slow') + get('/ping', 'Host: b.example\r\n') + behind)
+  try {
+    assert.equal(await Promise.race([over.promise, closed]), false)
+  } finally {
+    go.resolve()
+    socket.destroy()
+  }
+})
 
 test('after all of it, a good request is answered', async () => {
   const answer = await border.send(get('/ping'))

@@ -7,10 +7,10 @@ import type { FastifyInstance, FastifyPluginAsync, FastifyReply, FastifyRequest 
 import fp from 'fastify-plugin'
 import { nonEmptyString, oneOf, resolveOptions } from '../../core/options.ts'
 import { API_HEADERS } from './api-headers.ts'
+import { makeSendable } from './make-sendable.ts'
 import { checkNullBody } from './null-body.ts'
 import { createProblem, PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_BASE, type Problem } from './problem.ts'
 import { retryAfterSeconds } from './retry-after.ts'
-import { keepSendable } from './sendable-headers.ts'
 import { CLIENT_CLOSED_REQUEST, verdictOf, type StatusByCode, type Verdict } from './status.ts'
 import { createUnknownRouteHandler } from './unknown-route.ts'
 
@@ -123,7 +123,7 @@ function abandon(reply: FastifyReply): void {
 }
 
 function send(reply: FastifyReply, { status, problem }: RequestFailure): void {
-  keepSendable(reply)
+  makeSendable(reply)
   for (const name of OF_THE_OTHER_BODY) reply.removeHeader(name)
   for (const name in API_HEADERS) if (!reply.hasHeader(name)) reply.header(name, API_HEADERS[name])
   // Bytes, because a text would pass through a serializer that the route may have set.

@@ -82,7 +82,7 @@ function drop({ raw }: FastifyRequest, reply: FastifyReply): void {
   reply.hijack()
   // Read on: a body that waits would stop the connection from closing well.
   raw.resume()
-  // Node has queued the response, and says of none in its queue when it is over; logs and gauges wait for that.
+  // Logs and gauges in front of us wait for the end of the response, which is in Node's queue and will not be sent.
   reply.raw.emit('close')
 }
 
