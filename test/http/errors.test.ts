@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
 import fc from 'fast-check'
 import Fastify, { type FastifyInstance } from 'fastify'
 import { KeelsonError, type ErrorKind } from '../../src/core/errors.ts'
@@ -141,6 +142,14 @@ test('problems show where, which rule and why, and nothing else that they carry'
   const wrong = { pointer: '/email', code: 'too_big', message: 'is too long', value: 'hunter2' }
   const problem = await problemOf(new KeelsonError('USERS_X', 'invalid', 'no', { problems: [wrong] }))
   assert.deepEqual(problem.errors, [{ pointer: '/email', code: 'too_big', message: 'is too long' }])
+})
+
+test("an error of ours that one of Node's own functions has wrapped keeps its status", async () => {
+  const late = new KeelsonError('KEELSON_DEADLINE_EXCEEDED', 'timeout', 'not done within 5 ms')
+  await using r = await appWith((app) => app.get('/', async () => pause(60_000, undefined, { signal: AbortSignal.abort(late) })))
+  const answer = await r.app.inject('/')
+  assert.equal(answer.statusCode, 504)
+  assert.equal(answer.json<Problem>().code, 'KEELSON_TIMEOUT')
 })
 
 test('a service may give its own codes a status, and its problems a place', async () => {

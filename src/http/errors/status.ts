@@ -96,6 +96,8 @@ const INTERNAL: Verdict = { status: 500, code: CODE_BY_KIND.internal }
 export function verdictOf(error: unknown, statuses: StatusByCode = {}): Verdict {
   if (isKeelsonError(error)) return ofKeelsonError(error, statuses)
   if (!isObject(error)) return INTERNAL
+  // Node's own functions wrap the reason of a signal: `sleep(…, { signal })` past a deadline is still a deadline.
+  if (error['code'] === 'ABORT_ERR' && isKeelsonError(error['cause'])) return ofKeelsonError(error['cause'], statuses)
   if (typeof error['code'] === 'string' && error['code'].startsWith('FST_')) return ofFastifyError(error, error['code'])
   if (typeof error['expose'] === 'boolean' && isClientStatus(error['statusCode'])) return ofStatus(error['statusCode'])
   return INTERNAL
