@@ -21,9 +21,16 @@ export interface Envelope {
   readonly value: unknown
 }
 
-/** The lines that the scripts don't touch. */
-export function encodeBody(schema: string, tags: readonly string[], value: unknown): string {
-  return `${JSON.stringify([schema, tags])}\n${JSON.stringify(value)}`
+/**
+ * The lines that the scripts don't touch; `undefined` for a value that JSON cannot write: around a getter, for one,
+ * `JSON.stringify` recurses, and a deep value exhausts the stack.
+ */
+export function encodeBody(schema: string, tags: readonly string[], value: unknown): string | undefined {
+  try {
+    return `${JSON.stringify([schema, tags])}\n${JSON.stringify(value)}`
+  } catch {
+    return undefined
+  }
 }
 
 /** Returns `undefined` for a placeholder, another format or schema, and anything broken: all of them are misses. */

@@ -29,7 +29,7 @@ export type CacheEvent =
 
 export type StaleReason = 'revalidating' | 'error' | 'throttled'
 
-/** `not_json`: it would not come back equal from JSON. `too_large`: above a limit. */
+/** `not_json`: it would not come back equal from JSON, or is nested too deeply for it. `too_large`: above a limit, or cyclic. */
 export type RefusalReason = 'not_json' | 'too_large'
 
 export const CACHE_CHANNEL = 'keelson:cache'

@@ -107,6 +107,7 @@ export class Filler<T> {
       flight.land(entry.value, entry.tags)
       return false
     })
+    if (missing.length === 0) trip.load.finish()
     if (toRefresh.length > 0) this.start(toRefresh, trip.loader, trip.fill, true)
     return missing
   }
@@ -139,7 +140,11 @@ export class Filler<T> {
     } catch (error) {
       const failure = { error, keys: keys.length, durationMs: options.clock.now() - startedAt }
       this.#keeper.countFailure(failure, load.abandoned)
-      for (const flight of flights) this.#keeper.landFailed(flight, error, trip.stale.get(flight.key))
+      for (const flight of flights) {
+        // That everyone has left says nothing about the source, so whoever comes next tries it at once.
+        if (load.abandoned) flight.fail(error)
+        else this.#keeper.landFailed(flight, error, trip.stale.get(flight.key))
+      }
     }
   }
 }

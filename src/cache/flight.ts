@@ -39,13 +39,12 @@ export class Flight<T> {
   /** @throws what the load threw; `signal.reason` as soon as `signal` aborts, which ends nobody else's waiting. */
   async join(signal: AbortSignal | undefined): Promise<Arrival<T>> {
     this.#load.join()
-    // Without a signal nobody can leave.
-    if (!signal) return await this.#arrival.promise
+    const arrival = this.#arrival.promise
     try {
-      return await untilAborted(this.#arrival.promise, signal)
-    } catch (error) {
-      if (signal.aborted) this.#load.leave()
-      throw error
+      return await (signal ? untilAborted(arrival, signal) : arrival)
+    } finally {
+      // Also who has got a value waits no more: the load may go on for other keys, and end when nobody waits for those.
+      this.#load.leave()
     }
   }
 }

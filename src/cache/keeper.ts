@@ -131,7 +131,8 @@ export class Keeper<T> {
   }
 
   #track(writing: Promise<void>): void {
-    this.#writing.add(writing)
-    void writing.finally(() => this.#writing.delete(writing))
+    // Nobody waits for it, so nobody would catch what it throws, and that would end the process.
+    const written = writing.catch(() => {}).finally(() => this.#writing.delete(written))
+    this.#writing.add(written)
   }
 }

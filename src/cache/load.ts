@@ -45,6 +45,7 @@ export class SharedLoad<T> implements Load<T> {
   /** A background refresh is wanted even if nobody waits. */
   readonly #wanted: boolean
   #waiting = 0
+  #finished = false
   #deadline: OwnedDeadline | undefined
   #ended: { readonly reason: unknown } | undefined
 
@@ -94,10 +95,15 @@ export class SharedLoad<T> implements Load<T> {
     this.#waiting++
   }
 
-  /** The last one to leave ends the load, unless it is wanted. */
+  /** The last one to leave ends the load, unless it is wanted, or has finished. */
   leave(): void {
     this.#waiting--
-    if (this.#waiting === 0 && !this.#wanted) this.end(loadAbandoned(this.#options.name))
+    if (this.#waiting === 0 && !this.#wanted && !this.#finished) this.end(loadAbandoned(this.#options.name))
+  }
+
+  /** Nothing is left to load: whoever leaves now has what it came for. */
+  finish(): void {
+    this.#finished = true
   }
 
   end(reason: unknown): void {
@@ -115,6 +121,8 @@ export class SharedLoad<T> implements Load<T> {
     } catch (error) {
       if (!(isKeelsonError(error, 'KEELSON_DEADLINE_EXCEEDED') && error === deadline.signal.reason)) throw error
       throw loadTimeout(this.#options.name, this.#options.loadTimeoutMs, error)
+    } finally {
+      this.finish()
     }
   }
 

@@ -105,8 +105,11 @@ export class RedisLevel {
 
   /** What would be stored, or why it cannot be. */
   encode({ tags, value }: Fill): { readonly body: string } | { readonly refused: RefusalReason } {
-    if (!weigh(value).json) return { refused: 'not_json' }
+    const { json, bytes } = weigh(value)
+    if (!json) return { refused: 'not_json' }
+    if (bytes === Infinity) return { refused: 'too_large' }
     const body = encodeBody(this.#options.schema, tags, value)
+    if (body === undefined) return { refused: 'not_json' }
     return Buffer.byteLength(body) <= this.#options.l2MaxValueBytes ? { body } : { refused: 'too_large' }
   }
 
@@ -121,11 +124,21 @@ export class RedisLevel {
     return reply === 1 ? 'stored' : reply === 0 ? 'refused' : 'unknown'
   }
 
-  /** Stores a value whatever is there, and voids the loads in flight. Returns whether Redis has confirmed it. */
+  /**
+   * Stores a value whatever is there, and voids the loads in flight. Returns whether Redis has confirmed that the old
+   * value is gone: a server that is full takes no new one, but still deletes.
+   */
   async store(key: string, fill: Fill, body: string): Promise<boolean> {
+    const change: Change = { keys: [key], tags: [], clear: false }
     const args = [randomUUID(), '0', ...this.#lifetimes(fill), body]
-    const write = (): Promise<unknown> => STORE.run(this.#redis, this.#names(key, fill.tags), args)
-    return await this.#tell({ keys: [key], tags: [], clear: false }, write)
+    return await this.#tell(change, async () => {
+      try {
+        await STORE.run(this.#redis, this.#names(key, fill.tags), args)
+      } catch (error) {
+        if (!isRedisReplyError(error)) throw error
+        await this.#apply(change)
+      }
+    })
   }
 
   /** Returns whether Redis has confirmed it; if not, it will be told again, and is not believed about it until then. */

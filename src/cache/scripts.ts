@@ -3,6 +3,9 @@
  * machine, as the leases of "Scaling Memcache at Facebook" (NSDI 2013) do: who wants to load takes the token in the
  * entry's place, and may store only while that very token is there. A deleted, expired, evicted or flushed key has no
  * token, so nothing that started before can be stored in its place. All keys of one cache share a hash slot.
+ *
+ * A full server judges a script by its first write alone, and lets PEXPIRE pass. So that comes last, or values would
+ * be stored beyond `maxmemory`.
  */
 import { redisScript, type RedisScript } from '../redis/index.ts'
 import { FORMAT } from './envelope.ts'
@@ -16,6 +19,14 @@ local millis = time[1] * 1000 + math.floor(time[2] / 1000)
 const HEAD = `
 local function head(key)
   return string.match(redis.call('GETRANGE', key, 0, 255), '^${FORMAT} (%S+) (%d+)')
+end
+`
+
+const PROLONG = `
+local function prolong(keys, ttl)
+  for _, key in ipairs(keys) do
+    if redis.call('PTTL', key) < tonumber(ttl) then redis.call('PEXPIRE', key, ttl) end
+  end
 end
 `
 
@@ -34,18 +45,18 @@ local function versions(notAfter, ttl)
     else
       local invalidatedAt = tonumber(version)
       if notAfter and invalidatedAt and invalidatedAt >= notAfter then return nil end
-      if redis.call('PTTL', KEYS[i]) < tonumber(ttl) then redis.call('PEXPIRE', KEYS[i], ttl) end
     end
     found[#found + 1] = version
   end
   return table.concat(found, ',')
 end
 
-local function store(token, start, found, freshMs, keptMs, body)
+local function store(token, start, found, freshMs, keptMs, ttl, body)
   local fresh = string.format('%.0f', millis + freshMs)
   local kept = string.format('%.0f', millis + keptMs)
   local line = table.concat({ '${FORMAT}', token, start, fresh, kept, found }, ' ')
   redis.call('SET', KEYS[1], line .. '\\n' .. body, 'PX', keptMs)
+  prolong({ unpack(KEYS, 2) }, ttl)
 end
 `
 
@@ -53,18 +64,17 @@ end
  * KEYS: entries. ARGV: how long a token is kept, in milliseconds; a new token for each entry.
  * Returns the time in microseconds, then the token that each entry has now.
  */
-export const OPEN: RedisScript = redisScript(`${NOW}${HEAD}
+export const OPEN: RedisScript = redisScript(`${NOW}${HEAD}${PROLONG}
 local reply = { micros }
 for i, key in ipairs(KEYS) do
   local token = head(key)
   if not token then
     token = ARGV[i + 1]
     redis.call('SET', key, '${FORMAT} ' .. token .. ' 0', 'PX', ARGV[1])
-  elseif redis.call('PTTL', key) < tonumber(ARGV[1]) then
-    redis.call('PEXPIRE', key, ARGV[1])
   end
   reply[i + 1] = token
 end
+prolong(KEYS, ARGV[1])
 return reply
 `)
 
@@ -73,18 +83,18 @@ return reply
  * fresh, kept and tag lifetimes in milliseconds, body. Returns 1, or 0 if the entry or a tag was invalidated since the
  * load began, or if a value of a later load is there.
  */
-export const COMMIT: RedisScript = redisScript(`${NOW}${HEAD}${VERSIONS}
+export const COMMIT: RedisScript = redisScript(`${NOW}${HEAD}${PROLONG}${VERSIONS}
 local token, start = head(KEYS[1])
 if token ~= ARGV[1] or tonumber(start) > tonumber(ARGV[2]) then return 0 end
 local found = versions(tonumber(ARGV[2]), ARGV[5])
 if not found then return 0 end
-store(token, ARGV[2], found, ARGV[3], ARGV[4], ARGV[6])
+store(token, ARGV[2], found, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 return 1
 `)
 
 /** As COMMIT, unconditionally and with a new token, which voids every load in flight. ARGV[2] is not used. */
-export const STORE: RedisScript = redisScript(`${NOW}${VERSIONS}
-store(ARGV[1], micros, versions(nil, ARGV[5]), ARGV[3], ARGV[4], ARGV[6])
+export const STORE: RedisScript = redisScript(`${NOW}${PROLONG}${VERSIONS}
+store(ARGV[1], micros, versions(nil, ARGV[5]), ARGV[3], ARGV[4], ARGV[5], ARGV[6])
 return 1
 `)
 

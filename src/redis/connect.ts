@@ -66,6 +66,8 @@ export const redisConnections: Registry<RedisSnapshot> = createRegistry<RedisSna
 /** The first wait before reconnecting, and the longest, in milliseconds; short, so that recovery takes less than a second. */
 const RECONNECT_BASE_MS = 50
 const RECONNECT_MAX_MS = 800
+/** A server that stays read-only is left at most once in this time, in milliseconds: reconnecting fails what others have sent. */
+const LEAVE_REPLICA_EVERY_MS = 10_000
 
 /**
  * Waits for the first connection or its failure, at most `connectTimeoutMs`; a Redis that is down is no error here.
@@ -126,7 +128,7 @@ export async function connectRedis(given: RedisConnectionOptions): Promise<Redis
   }
 }
 
-async function newClient({ url, name, commandTimeoutMs, connectTimeoutMs, random }: RedisOptions): Promise<Redis> {
+async function newClient({ url, name, commandTimeoutMs, connectTimeoutMs, clock, random }: RedisOptions): Promise<Redis> {
   const ioredis = await import('ioredis').catch((cause: unknown) => {
     throw new KeelsonError('KEELSON_REDIS_CLIENT_MISSING', 'internal', 'the package `ioredis` is needed to use Redis', { cause })
   })
@@ -139,9 +141,19 @@ async function newClient({ url, name, commandTimeoutMs, connectTimeoutMs, random
     maxRetriesPerRequest: 0,
     // Half of the delay is certain: a wait near 0 would hammer a server that is starting.
     retryStrategy: (attempt) => Math.min(RECONNECT_MAX_MS, RECONNECT_BASE_MS * 2 ** (attempt - 1)) * (0.5 + random() / 2),
-    // After a failover the old primary is a replica: leave it.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    reconnectOnError: leavesReplica(clock),
   })
+}
+
+/** After a failover the old primary is a replica: leave it. But the address may lead to no other, so not for each write. */
+function leavesReplica(clock: Clock): (error: Error) => boolean {
+  let leftAt = -Infinity
+  return (error) => {
+    const now = clock.now()
+    if (!error.message.startsWith('READONLY') || now < leftAt + LEAVE_REPLICA_EVERY_MS) return false
+    leftAt = now
+    return true
+  }
 }
 
 function addressOf(url: string): string {

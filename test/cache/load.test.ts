@@ -75,6 +75,26 @@ test('when everyone has left the load is ended, and whoever comes next starts a 
   assert.equal(cache.snapshot().loadFailures, 0)
 })
 
+test('a load that everyone has left is no failure: whoever comes next is not put off with an old value', async () => {
+  const clock = new ManualClock()
+  await using cache = createCache<string>({ name: 'leave', ttlMs: 1_000, staleIfErrorMs: 60_000, clock })
+  await cache.set('a', 'old')
+  await clock.advance(1_000)
+  const { calls, load } = manualLoader<string>()
+  const leaving = new AbortController()
+  const impatient = cache.getOrLoad('a', load, { signal: leaving.signal })
+  await settle()
+  leaving.abort(new Error('gone'))
+  await assert.rejects(impatient, /gone/)
+  await settle()
+  const patient = cache.getOrLoad('a', load)
+  await settle()
+  assert.equal(calls.length, 2)
+  calls[1]!.resolve('new')
+  assert.equal(await patient, 'new')
+  assert.equal(cache.snapshot().staleServed, 0)
+})
+
 test('a caller that is gone already starts nothing', async () => {
   await using cache = createCache<number>({ name: 'leave', ttlMs: 1_000 })
   const reason = new Error('gone before')

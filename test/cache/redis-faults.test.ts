@@ -171,6 +171,38 @@ test('a Redis that is full or read-only is still read, and never fails a caller'
   assert.equal(result.complete, false)
 })
 
+test('a full Redis takes no new value, but drops the old one, and goes on being read', async () => {
+  await using server = await redisForTests({ own: true })
+  const config = { name: 'oom', ttlMs: 60_000, maxStalenessMs: 0 }
+  await using a = await node<string>(server.url, config)
+  await using far = await node<string>(server.url, config)
+  await a.cache.set('x', 'old')
+  await a.cache.set('y', 'v')
+  // Now the first thing to do for a newer entry would be to prolong the life of this.
+  await a.redis.client.pexpire('keelson:cache:{oom}:clear', 60_000)
+  await a.redis.client.config('SET', 'maxmemory-policy', 'noeviction')
+  await a.redis.client.config('SET', 'maxmemory', '1')
+  assert.deepEqual(await a.cache.set('x', 'new'), { complete: true })
+  assert.equal(await far.cache.get('x'), undefined)
+  assert.equal(await far.cache.get('y'), 'v')
+  assert.equal(a.cache.snapshot().l2, 'closed')
+  assert.equal(a.cache.snapshot().pendingInvalidations, 0)
+})
+
+test('a Redis that stays read-only is left once, and then goes on being read', async () => {
+  await using server = await redisForTests({ own: true })
+  await using a = await node<string>(server.url, { name: 'replica', ttlMs: 60_000, maxStalenessMs: 0 })
+  await a.cache.set('x', 'v')
+  await a.redis.client.replicaof('127.0.0.1', '1')
+  await a.cache.getOrLoad('miss', async () => 'loaded')
+  await until(() => a.redis.snapshot().failures === 1 && a.redis.snapshot().ready && a.cache.snapshot().l2 === 'closed')
+  for (let i = 0; i < 20; i++) {
+    assert.equal(await a.cache.getOrLoad(`miss ${i}`, async () => 'loaded'), 'loaded')
+    assert.equal(await a.cache.get('x'), 'v')
+  }
+  assert.equal(a.redis.snapshot().failures, 1)
+})
+
 test('a blocked event loop is not taken for a failing Redis', async () => {
   await using server = await redisForTests()
   const config = { name: 'blocked', ttlMs: 60_000, maxStalenessMs: 0, l2TimeoutMs: 50, keyPrefix: server.prefix }

@@ -67,6 +67,24 @@ test('a hit in Redis is one MGET, and as many keys as you like are one too', asy
   assert.equal((await calls()) - atStart, 1)
 })
 
+test('a load of many keys, some of which Redis had, ends when everyone has left', async () => {
+  const config = shared()
+  await using a = await node<number>(server.url, config)
+  await using b = await node<number>(server.url, config)
+  await a.cache.set('x', 1)
+  const { calls, load } = manualLoader<number>()
+  const leaving = new AbortController()
+  const both = b.cache.getManyOrLoad(['x', 'y'], async (_missing, context) => new Map([['y', await load(context)]]), {
+    signal: leaving.signal,
+  })
+  await until(() => calls.length === 1)
+  leaving.abort(new Error('gone'))
+  await assert.rejects(both, /gone/)
+  assert.equal((calls[0]!.signal.reason as { code?: string } | undefined)?.code, 'KEELSON_CACHE_LOAD_ABANDONED')
+  await until(() => b.cache.snapshot().loadsInFlight === 0)
+  assert.equal(b.cache.snapshot().loadsAbandoned, 1)
+})
+
 test('an invalidation on one node beats a load in flight on another', async () => {
   for (const kind of ['key', 'tag', 'clear', 'set'] as const) {
     const config = shared()

@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
 import { connectRedis, redisConnections, redisScript, type RedisClient, type RedisEvent } from '../../src/redis/index.ts'
+import { ManualClock } from '../../src/testing/manual-clock.ts'
 import { redisForTests } from '../../src/testing/redis-server.ts'
 
 /** Polls, because what is waited for happens in another process. */
@@ -95,6 +96,27 @@ test('an address where nobody listens does not hold up the start', async () => {
   await using redis = await connectRedis({ url: `redis://127.0.0.1:${await closedPort()}` })
   assert.equal(redis.snapshot().ready, false)
   assert.ok(performance.now() - startedAt < 900)
+})
+
+test('a read-only server is left for the new primary, but not again for each write while there is none', async () => {
+  await using server = await redisForTests({ own: true })
+  const clock = new ManualClock()
+  await using redis = await connectRedis({ url: server.url, commandTimeoutMs: 5_000, clock })
+  await redis.client.replicaof('127.0.0.1', '1')
+  const write = (): Promise<void> => assert.rejects(redis.client.set('a', '1'), /^ReplyError: READONLY/)
+  const reconnected = (times: number): Promise<void> => until(() => redis.snapshot().failures === times && redis.snapshot().ready)
+  await write()
+  await reconnected(1)
+  for (const ms of [0, 5_000, 4_999]) {
+    await clock.advance(ms)
+    await write()
+    // It would fail on a connection that is given up.
+    await redis.ping()
+  }
+  assert.equal(redis.snapshot().failures, 1)
+  await clock.advance(1)
+  await write()
+  await reconnected(2)
 })
 
 test('a URL that is none is refused without being repeated', async () => {
