@@ -68,7 +68,6 @@ describe('a slow statement', () => {
   })
 })
 
-
 it('the same in the reference service, whose users are read through the cache', async (t) => {
   await using running = await start(users)
   const authorization = await running.service.authorization({ scopes: ['users:read', 'users:write'] })

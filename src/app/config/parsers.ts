@@ -1,4 +1,5 @@
 /** From the text of an environment variable to a value. A parser throws a plain sentence, `must be …`, without the text. */
+import { createPublicKey } from 'node:crypto'
 import { isIP } from 'node:net'
 
 export class Unparsable extends Error {}
@@ -45,9 +46,21 @@ export const url =
   (value) => {
     const rule = `must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`
     if (!protocols.some((protocol) => value.startsWith(`${protocol}//`))) refuse(rule)
+    if (!isDecodable(value)) refuse('must not hold a bare %: write it as %25')
     // `postgres://user@/db?host=/folder` is fine for Postgres but has no host, which URL refuses.
     return URL.canParse(value) || /^postgres(ql)?:\/\/[^/]*\/[^/]+\?/.test(value) ? value : refuse(rule)
   }
+
+/** A private key in its place would work as well, and be shown and copied as if it were public. */
+export const publicKeyPem: Parser<string> = (value) => {
+  if (/PRIVATE KEY/.test(value)) refuse('must be a public key, not a private one')
+  try {
+    createPublicKey(value)
+    return value
+  } catch {
+    return refuse('must be a public key in PEM (-----BEGIN PUBLIC KEY-----)')
+  }
+}
 
 /** Comma-separated; spaces around items are dropped, empty items refused. */
 export const list =
@@ -83,4 +96,14 @@ function isAddressRange(item: string): boolean {
   const family = isIP(address)
   if (family === 0 || rest.length > 0) return false
   return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) >= 1 && Number(bits) <= (family === 4 ? 32 : 128))
+}
+
+/** Drivers decode the parts of a URL, each in its own way of failing. */
+function isDecodable(value: string): boolean {
+  try {
+    decodeURIComponent(value)
+    return true
+  } catch {
+    return false
+  }
 }

@@ -12,6 +12,7 @@ import {
   url,
   workers,
   type Parser,
+  publicKeyPem,
 } from './parsers.ts'
 
 /** `development` only where somebody asked for it; everything else is production. */
@@ -82,7 +83,12 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     about: 'Redis 7 or Valkey 8, or newer',
   },
   JWT_SECRET: { parse: textOfAtLeastBytes(32), byDefault: undefined, secret: true, about: 'shared key of HS256 tokens' },
-  JWT_PUBLIC_KEY: { parse: text, byDefault: undefined, about: 'public key of RS256, ES256 or EdDSA tokens, as PEM' },
+  JWT_PUBLIC_KEY: {
+    parse: publicKeyPem,
+    byDefault: undefined,
+    secret: true,
+    about: 'public key of RS256, ES256 or EdDSA tokens, as PEM',
+  },
   JWKS_URL: { parse: url('https:', 'http:'), byDefault: undefined, about: 'key set of the token issuer' },
   JWT_ISSUER: { parse: text, byDefault: undefined, inDevelopment: DEVELOPMENT_ISSUER, about: '`iss` that tokens must carry' },
   JWT_AUDIENCE: { parse: text, byDefault: undefined, inDevelopment: DEVELOPMENT_ISSUER, about: '`aud` that tokens must carry' },

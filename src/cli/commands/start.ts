@@ -75,8 +75,10 @@ async function resolveForStart(invocation: Invocation, environment: Environment)
   try {
     return resolveConfig({ environment, mode: invocation.mode })
   } catch (error) {
-    const service = await invocation.loadService()
-    resolveConfig({ environment, mode: invocation.mode, needs: { env: service.env, database: service.migrations !== undefined } })
+    // In development a database comes along.
+    const service = await invocation.loadService().catch(() => undefined)
+    const database = service?.migrations !== undefined && invocation.mode === 'production'
+    resolveConfig({ environment, mode: invocation.mode, needs: { env: service?.env, database } })
     throw error
   }
 }

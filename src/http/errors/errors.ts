@@ -10,6 +10,7 @@ import { API_HEADERS } from './api-headers.ts'
 import { makeSendable } from './make-sendable.ts'
 import { checkNullBody } from './null-body.ts'
 import { createProblem, PROBLEM_MEDIA_TYPE, PROBLEM_TYPE_BASE, type Problem } from './problem.ts'
+import { markAnswered } from './refused-connections.ts'
 import { retryAfterSeconds } from './retry-after.ts'
 import { CLIENT_CLOSED_REQUEST, verdictOf, type StatusByCode, type Verdict } from './status.ts'
 import { createUnknownRouteHandler } from './unknown-route.ts'
@@ -124,6 +125,7 @@ function abandon(reply: FastifyReply): void {
 
 function send(reply: FastifyReply, { status, problem }: RequestFailure): void {
   makeSendable(reply)
+  markAnswered(reply.request.raw)
   for (const name of OF_THE_OTHER_BODY) reply.removeHeader(name)
   for (const name in API_HEADERS) if (!reply.hasHeader(name)) reply.header(name, API_HEADERS[name])
   // Bytes, because a text would pass through a serializer that the route may have set.

@@ -13,7 +13,7 @@ import { systemClock } from '../../core/clock.ts'
 import { API_HEADERS, HSTS } from './api-headers.ts'
 import { emitHttpEvent } from './events.ts'
 import { createProblem, PROBLEM_MEDIA_TYPE } from './problem.ts'
-import { isRefused, markRefused } from './refused-connections.ts'
+import { isAnswered, isRefused, markRefused } from './refused-connections.ts'
 import { ofCode, verdictOf, verdictOnParserError, type Verdict } from './status.ts'
 
 /** How long a refused client may go on sending. Closing at once would reset the connection and lose the answer. */
@@ -35,7 +35,8 @@ interface ConnectionError extends Error {
 export function clientErrorHandler(error: ConnectionError, socket: Socket): void {
   // The parser reports its error again with each chunk that arrives.
   if (isRefused(socket)) return
-  if (error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed) socket.destroy()
+  const gone = error.code === 'ECONNRESET' || error.code === 'EPIPE' || socket.destroyed
+  if (gone || isAnswered(socket)) socket.destroy()
   else refuseRaw(verdictOnParserError(error.code), socket)
 }
 

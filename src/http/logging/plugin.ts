@@ -54,10 +54,12 @@ async function loggingPlugin(app: FastifyInstance, given: Partial<LoggingOptions
 
   app.addHook('onRequest', function startLine(request, reply, done) {
     const startedAt = clock.now()
+    // Now, because a connection that has ended has no address any more.
+    const remoteAddress = options.remoteAddress ? request.ip : undefined
     // Not `onResponse`, which Fastify runs only for an answer that was sent to its end.
     onResponseEnd(reply.raw, (completed) => {
       const status = completed ? reply.statusCode : brokenOffStatus(request as Annotated)
-      writeLine(request, reply, { status, durationMs: clock.now() - startedAt })
+      writeLine(request, reply, { status, durationMs: clock.now() - startedAt, remoteAddress })
     })
     done()
   })
@@ -101,7 +103,7 @@ async function loggingPlugin(app: FastifyInstance, given: Partial<LoggingOptions
       status: ending.status,
       durationMs: Math.round(ending.durationMs * 1_000) / 1_000,
       bytes: Number(reply.getHeader('content-length')) || undefined,
-      remoteAddress: options.remoteAddress ? request.ip : undefined,
+      remoteAddress: ending.remoteAddress,
       principal: principal?.sub,
       aborted: ending.status === CLIENT_CLOSED_REQUEST || undefined,
     }
@@ -116,6 +118,7 @@ function brokenOffStatus({ failure }: FailedRequest): number {
 interface Ending {
   readonly status: number
   readonly durationMs: number
+  readonly remoteAddress: string | undefined
 }
 
 interface RequestFields {
