@@ -72,7 +72,7 @@ export async function users(app: App, { pageSize }: { readonly pageSize: number 
       const expected = request.ifMatch()
       const user = await request.db.transaction(async (tx) => {
         expected.check(found(await lockVersion(tx, id)))
-        tx.afterCommit(() => forget(id))
+        tx.afterCommit(() => forget(id), { evenIfUnknown: true })
         return updateUser(tx, id, request.body)
       })
       reply.etag(user.version)
@@ -88,7 +88,7 @@ export async function users(app: App, { pageSize }: { readonly pageSize: number 
       const expected = request.ifMatch()
       await request.db.transaction(async (tx) => {
         expected.check(found(await lockVersion(tx, id)))
-        tx.afterCommit(() => forget(id))
+        tx.afterCommit(() => forget(id), { evenIfUnknown: true })
         await deleteUser(tx, id)
       })
       return reply.code(204).send()

@@ -1,6 +1,6 @@
 /** Asks the backing services how they are, from the moment the app is ready until it is closed. */
 import type { FastifyInstance } from 'fastify'
-import type { Database } from '../postgres/index.ts'
+import { pulseOf, type Database } from '../postgres/index.ts'
 import type { Mode } from './config/index.ts'
 import type { Resources } from './resources.ts'
 import { schemaCheck } from './schema.ts'
@@ -26,7 +26,7 @@ function tellWhileUnreachable(app: FastifyInstance, database: Database): void {
 function addHealthChecks(app: FastifyInstance, service: Service, { database, redis }: Resources): void {
   app.addHook('onReady', async function startHealthChecks() {
     if (database) {
-      app.health.add({ name: 'database', check: (signal) => database.ping(signal), toleranceMs: DATABASE_TOLERANCE_MS })
+      app.health.add({ name: 'database', check: pulseOf(database), toleranceMs: DATABASE_TOLERANCE_MS })
     }
     if (database && service.migrations) app.health.add(schemaCheck(database, service.migrations))
     if (redis) {

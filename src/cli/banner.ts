@@ -7,7 +7,12 @@ import type { Settings } from '../app/config/index.ts'
 import { developmentToken } from './development.ts'
 import { scopesOf } from './inspect.ts'
 
+/** How a person reaches this command line: in this repository it is not on the PATH. */
+const COMMAND = process.env['npm_package_name'] === 'keelson' ? 'npm run keelson --' : 'npx keelson'
+
 export interface BannerFacts {
+  /** As a person would type it. */
+  readonly servicePath: string
   readonly settings: Settings
   readonly service: AddressInfo
   readonly admin: AddressInfo
@@ -39,7 +44,7 @@ export async function banner(facts: BannerFacts): Promise<string> {
     `  postgres  ${facts.database}`,
     `  redis     ${facts.redis}`,
     '',
-    ...(document ? await invitation(service, document, facts.settings) : []),
+    ...(document ? await invitation(service, document, facts) : []),
     'Ctrl-C drains and stops everything.',
     '',
   ].join('\n')
@@ -58,12 +63,16 @@ async function describedBy(service: string, { ALLOWED_HOSTS }: Settings): Promis
   }
 }
 
-async function invitation(service: string, document: Described, settings: Settings): Promise<readonly string[]> {
+async function invitation(
+  service: string,
+  document: Described,
+  { settings, servicePath }: BannerFacts,
+): Promise<readonly string[]> {
   const path = Object.entries(document.paths).find(([name, methods]) => 'get' in methods && isWorthTrying(name))?.[0]
   if (path === undefined || settings.JWT_SECRET === undefined) return []
   const token = await developmentToken(settings, { scopes: scopesOf(document) })
   return [
-    'A token for development, valid for twelve hours, with every scope (another: npm run keelson -- token):',
+    `A token for development, valid for twelve hours, with every scope (another: ${COMMAND} token ${servicePath}):`,
     '',
     token,
     '',

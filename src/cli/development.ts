@@ -28,7 +28,9 @@ function developmentKeyFile(): string {
     // `wx`: two first starts at once must end up with one key.
     writeFileSync(path, `${randomBytes(32).toString('base64url')}\n`, { mode: 0o600, flag: 'wx' })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return path
+    throw configError([`JWT_SECRET: ${path} cannot be written (${code}); make its folder yours, or set JWT_SECRET yourself`])
   }
   return path
 }

@@ -52,6 +52,8 @@ function parse(options: ParseArgsOptionsConfig, args: readonly string[]): Constr
   }
 }
 
+const OTHER_PORT = 'Stop what listens there, or choose another port: PORT for the service, KEELSON_ADMIN_PORT for the probes.'
+
 /** Errors that are the caller's to mend are told in sentences; anything else is ours, and keeps its stack. */
 function explain(error: unknown): number {
   if (error instanceof UsageError) {
@@ -62,7 +64,8 @@ function explain(error: unknown): number {
     console.error(`keelson: ${error.message}`)
     return EXIT_CONFIG
   }
-  if (isKeelsonError(error)) console.error(`keelson: ${error.message}`)
+  if (isKeelsonError(error, 'KEELSON_LISTEN_FAILED')) console.error(`keelson: ${error.message}\n${OTHER_PORT}`)
+  else if (isKeelsonError(error)) console.error(`keelson: ${error.message}`)
   else console.error(error)
   return 1
 }

@@ -1,6 +1,8 @@
 /** What is going on while something takes long: one line that is written over in a terminal, plain lines elsewhere. */
 export interface Progress {
   step(text: string): void
+  /** A step during which others write too: it keeps its line. */
+  last(text: string): void
   /** Removes the last step, so that what follows starts on a clean line. */
   done(): void
 }
@@ -13,11 +15,13 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): Pro
       last = text
       stream.write(stream.isTTY ? `\r\x1b[2K${text} …` : `${text}\n`)
     },
+    last(text) {
+      stream.write(stream.isTTY ? `\r\x1b[2K${text}\n` : `${text}\n`)
+      last = ''
+    },
     done() {
       if (stream.isTTY && last) stream.write('\r\x1b[2K')
       last = ''
     },
   }
 }
-
-export const SILENT: Progress = { step() {}, done() {} }

@@ -23,6 +23,7 @@ export interface RunServiceOptions {
 export interface RunningService extends Disposable {
   readonly supervisor: Supervisor
   readonly workers: number
+  readonly servicePath: string
 }
 
 /** @throws KeelsonError `KEELSON_LISTEN_FAILED`. */
@@ -58,6 +59,7 @@ export async function runService(options: RunServiceOptions): Promise<RunningSer
   return {
     supervisor,
     workers,
+    servicePath: options.servicePath,
     [Symbol.dispose]() {
       for (const one of watching) one[Symbol.dispose]()
       log[Symbol.dispose]()

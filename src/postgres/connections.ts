@@ -7,7 +7,10 @@ import { linkSignal, untilAborted } from '../core/abort.ts'
 import { KeelsonError } from '../core/errors.ts'
 import { Gate } from './gate.ts'
 import { Session, type SessionContext } from './session.ts'
-import { poolTimeout, toDatabaseError } from './sqlstate.ts'
+import { connectTimeout, poolTimeout, toDatabaseError } from './sqlstate.ts'
+
+/** The pool's own limit, if it has one, comes first, because its error says more; in milliseconds. */
+const POOL_FIRST_MS = 100
 
 export class Connections {
   readonly #pool: pg.Pool
@@ -15,8 +18,9 @@ export class Connections {
   readonly #waitMs: number
   readonly #gate: Gate
   readonly #guarded = new WeakSet<pg.Client>()
+  readonly #closing = new AbortController()
 
-  /** @param waitMs how long a caller waits for a free connection before it is refused. */
+  /** @param waitMs how long a caller waits for a free connection, and then for a new one to open, before it is refused. */
   constructor(pool: pg.Pool, context: SessionContext, waitMs: number) {
     this.#pool = pool
     this.#context = context
@@ -27,6 +31,11 @@ export class Connections {
   /** Callers waiting for a connection. */
   get waiting(): number {
     return this.#gate.waiting
+  }
+
+  /** Aborts when nobody is served any more, for the reason that callers are refused with. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
   }
 
   /**
@@ -51,7 +60,9 @@ export class Connections {
 
   /** Refuses everybody who waits, and every later caller. */
   close(): void {
-    this.#gate.close(new KeelsonError('KEELSON_DB_CLOSED', 'unavailable', `database ${this.#context.source} is closed`))
+    const reason = new KeelsonError('KEELSON_DB_CLOSED', 'unavailable', `database ${this.#context.source} is closed`)
+    this.#gate.close(reason)
+    this.#closing.abort(reason)
   }
 
   async #waitInLine(signal: AbortSignal): Promise<void> {
@@ -67,11 +78,16 @@ export class Connections {
     }
   }
 
-  /** Inside the gate: takes an idle connection or opens one. Leaves the gate when that fails or comes too late. */
+  /**
+   * Inside the gate: takes an idle connection or opens one. Leaves the gate when that fails or comes too late.
+   * A pool of the caller's may have no limit of its own, and users beside us.
+   */
   async #connect(signal: AbortSignal): Promise<pg.PoolClient> {
     const connecting = this.#pool.connect()
+    using limit = linkSignal(signal)
+    using _timer = this.#context.clock.after(this.#waitMs + POOL_FIRST_MS, () => limit.abort(this.#tooLong()))
     try {
-      const client = await untilAborted(connecting, signal)
+      const client = await untilAborted(connecting, limit.signal)
       this.#guard(client)
       return client
     } catch (error) {
@@ -84,6 +100,11 @@ export class Connections {
       )
       throw error
     }
+  }
+
+  #tooLong(): KeelsonError {
+    const inLine = this.#pool.waitingCount > 0
+    return inLine ? poolTimeout(this.#waitMs, this.#pool.options.max) : connectTimeout(this.#waitMs)
   }
 
   #takeBack(client: pg.PoolClient, reusable: boolean): void {

@@ -1,7 +1,7 @@
 /** The options of `createDatabase`: every wait has a limit, because every default of `pg` waits for ever. */
 import pg from 'pg'
 import { systemClock, type Clock } from '../core/clock.ts'
-import { atLeast, integerAtLeast, invalidOption, nonEmptyString, resolveOptions } from '../core/options.ts'
+import { between, integerAtLeast, invalidOption, nonEmptyString, resolveOptions, type Check } from '../core/options.ts'
 import type { Listener } from '../core/telemetry.ts'
 import type { PostgresEvent } from './events.ts'
 
@@ -25,13 +25,16 @@ export interface DatabaseOptions {
   readonly queryTimeoutMs: number
   /** The server ends a statement that waits this long for one lock, in milliseconds; 0 is never. Default: 2_000. */
   readonly lockTimeoutMs: number
-  /** The server closes a connection that idles in a transaction for this long, in milliseconds. Default: 10_000. */
+  /** The server closes a connection that idles in a transaction this long, in milliseconds; 0 is never. Default: 10_000. */
   readonly idleInTransactionTimeoutMs: number
   /** How long to wait for a free connection, and then for a new one to open, in milliseconds. Default: 1_000. */
   readonly connectionTimeoutMs: number
   /** An unused connection is closed after this many milliseconds. Default: 30_000. */
   readonly idleTimeoutMs: number
-  /** A connection is replaced after this many milliseconds, up to a tenth less by chance. Default: 1_800_000. */
+  /**
+   * A connection is replaced after this many milliseconds, up to a tenth less by chance; `Infinity` is never.
+   * Default: 1_800_000.
+   */
   readonly maxLifetimeMs: number
   /** Default: the system's. */
   readonly clock: Clock
@@ -54,6 +57,21 @@ export const DATABASE_DEFAULTS: DatabaseOptions = {
   maxLifetimeMs: 30 * 60_000,
   clock: systemClock,
   random: Math.random,
+}
+
+/** The longest delay that a Node timer takes (a longer one fires at once), and the longest timeout of a Postgres session. */
+const LONGEST_MS = 2_147_483_647
+
+const millisecondsFrom =
+  (min: number): Check =>
+  (v) =>
+    Number.isSafeInteger(v) && between(min, LONGEST_MS)(v) === undefined
+      ? undefined
+      : `must be an integer from ${min} to ${LONGEST_MS}`
+
+const lifetime: Check = (v) => {
+  const problem = between(1, LONGEST_MS)(v)
+  return problem && v !== Infinity ? `${problem}, or Infinity` : undefined
 }
 
 /** With a pool of the caller's these have no effect, so giving one is a mistake. */
@@ -79,13 +97,13 @@ export function resolveDatabaseOptions(given: Partial<DatabaseOptions>): Databas
     name: nonEmptyString,
     max: integerAtLeast(1),
     applicationName: nonEmptyString,
-    statementTimeoutMs: integerAtLeast(0),
-    queryTimeoutMs: integerAtLeast(0),
-    lockTimeoutMs: integerAtLeast(0),
-    idleInTransactionTimeoutMs: integerAtLeast(0),
-    connectionTimeoutMs: integerAtLeast(1),
-    idleTimeoutMs: integerAtLeast(1),
-    maxLifetimeMs: atLeast(1),
+    statementTimeoutMs: millisecondsFrom(0),
+    queryTimeoutMs: millisecondsFrom(0),
+    lockTimeoutMs: millisecondsFrom(0),
+    idleInTransactionTimeoutMs: millisecondsFrom(0),
+    connectionTimeoutMs: millisecondsFrom(1),
+    idleTimeoutMs: millisecondsFrom(1),
+    maxLifetimeMs: lifetime,
     onEvent: () => undefined,
   })
   return { ...options, url, pool }
@@ -97,10 +115,10 @@ export function createPool(options: DatabaseOptions): pg.Pool {
     connectionString: options.url,
     max: options.max,
     application_name: options.applicationName,
-    statement_timeout: options.statementTimeoutMs,
+    statement_timeout: sentAlsoIfZero(options.statementTimeoutMs),
     query_timeout: options.queryTimeoutMs,
-    lock_timeout: options.lockTimeoutMs,
-    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
+    lock_timeout: sentAlsoIfZero(options.lockTimeoutMs),
+    idle_in_transaction_session_timeout: sentAlsoIfZero(options.idleInTransactionTimeoutMs),
     connectionTimeoutMillis: options.connectionTimeoutMs,
     idleTimeoutMillis: options.idleTimeoutMs,
     keepAlive: true,
@@ -108,9 +126,26 @@ export function createPool(options: DatabaseOptions): pg.Pool {
   // The pool reads this once per new connection: connections that were opened together must not end together.
   Object.defineProperty(pool.options, 'maxLifetimeSeconds', {
     enumerable: true,
-    get: () => (options.maxLifetimeMs * (1 - options.random() / 10)) / 1_000,
+    // For the pool, 0 is never.
+    get: () => (options.maxLifetimeMs === Infinity ? 0 : (options.maxLifetimeMs * (1 - options.random() / 10)) / 1_000),
   })
   return pool
+}
+
+/**
+ * A limit of the session, as text: `pg` does not send the number 0, and then a limit of the role or of the database
+ * applies. Text is what `pg` gets when the limit stands in a URL; only its types don't tell.
+ */
+function sentAlsoIfZero(ms: number): number {
+  return String(ms) as unknown as number
+}
+
+/** For a session whose user sets what limits it needs. */
+export const NO_LIMITS: pg.ClientConfig = {
+  statement_timeout: sentAlsoIfZero(0),
+  query_timeout: 0,
+  lock_timeout: sentAlsoIfZero(0),
+  idle_in_transaction_session_timeout: sentAlsoIfZero(0),
 }
 
 export interface Target {

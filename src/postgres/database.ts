@@ -1,11 +1,12 @@
 /** A Postgres database: one bounded pool, used through scopes that can end at any moment. */
 import pg from 'pg'
-import { NEVER } from '../core/abort.ts'
+import { linkSignal, NEVER, onAbort } from '../core/abort.ts'
 import { createEmitter } from '../core/telemetry.ts'
 import { Connections } from './connections.ts'
 import {
   clientConfig,
   createPool,
+  NO_LIMITS,
   resolveDatabaseOptions,
   targetOf,
   type DatabaseOptions,
@@ -32,7 +33,10 @@ export interface Database<DB = Tables> extends ScopedDatabase<DB>, AsyncDisposab
   within(scope: Scope): ScopedDatabase<DB>
   /** Asks the server for a sign of life. @throws a database error, or `signal.reason`. */
   ping(signal?: AbortSignal): Promise<void>
-  /** Resolves when the server answers; until then tries again, ever more slowly. @throws `signal.reason`. */
+  /**
+   * Resolves when the server answers; until then tries again, ever more slowly.
+   * @throws `signal.reason`; `KEELSON_DB_CLOSED` when the database is closed meanwhile.
+   */
   whenReachable(options?: ReachOptions): Promise<void>
   /**
    * Compares `total`, the connections of all pools that share this server, with what the server allows.
@@ -111,8 +115,11 @@ export class PostgresDatabase<DB> extends PooledScope<DB> implements Database<DB
     }
   }
 
-  whenReachable(options: ReachOptions = {}): Promise<void> {
-    return untilReachable((signal) => this.ping(signal), { ...this.context, target: this.#parts.target }, options)
+  async whenReachable({ signal = NEVER, onWaiting }: ReachOptions = {}): Promise<void> {
+    using limit = linkSignal(this.context.connections.closing)
+    using _own = onAbort(signal, (reason) => limit.abort(reason))
+    const context = { ...this.context, target: this.#parts.target }
+    await untilReachable((until) => this.ping(until), context, { signal: limit.signal, onWaiting })
   }
 
   async checkPoolFits({
@@ -126,12 +133,13 @@ export class PostgresDatabase<DB> extends PooledScope<DB> implements Database<DB
   }
 
   snapshot(): DatabaseSnapshot {
-    const { statements, cancellations, transactionRetries, errors, acquired, acquireWaitMs } = this.#counters
+    const { statements, succeeded, cancellations, transactionRetries, errors, acquired, acquireWaitMs } = this.#counters
     const { totalCount, idleCount, options } = this.#parts.pool
     return {
       name: this.name,
       pool: { max: options.max, total: totalCount, idle: idleCount, waiting: this.context.connections.waiting },
       statements,
+      succeeded,
       cancellations,
       transactionRetries,
       errors: { ...errors },
@@ -142,8 +150,7 @@ export class PostgresDatabase<DB> extends PooledScope<DB> implements Database<DB
   /** A connection outside the pool, with no limits but those that its user sets; `release()` closes it. */
   async openSession(signal: AbortSignal): Promise<Session> {
     const { pool, session } = this.#parts
-    const unlimited = { statement_timeout: 0, query_timeout: 0, lock_timeout: 0, idle_in_transaction_session_timeout: 0 }
-    const client = new pg.Client({ ...clientConfig(pool), ...unlimited })
+    const client = new pg.Client({ ...clientConfig(pool), ...NO_LIMITS })
     client.on('error', () => {})
     try {
       await client.connect()

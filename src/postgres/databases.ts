@@ -13,6 +13,8 @@ export interface DatabaseSnapshot {
     readonly waiting: number
   }
   readonly statements: number
+  /** Statements that the server has answered without an error; when it grows, the server is alive. */
+  readonly succeeded: number
   readonly cancellations: number
   readonly transactionRetries: number
   readonly errors: Readonly<Partial<Record<ErrorKind, number>>>
@@ -23,6 +25,7 @@ export interface DatabaseSnapshot {
 /** What a database counts; written by its parts, read by its snapshot. */
 export interface DatabaseCounters {
   statements: number
+  succeeded: number
   cancellations: number
   transactionRetries: number
   acquired: number
@@ -31,7 +34,15 @@ export interface DatabaseCounters {
 }
 
 export function zeroCounters(): DatabaseCounters {
-  return { statements: 0, cancellations: 0, transactionRetries: 0, acquired: 0, acquireWaitMs: 0, errors: {} }
+  return {
+    statements: 0,
+    succeeded: 0,
+    cancellations: 0,
+    transactionRetries: 0,
+    acquired: 0,
+    acquireWaitMs: 0,
+    errors: {},
+  }
 }
 
 export const databases: Registry<DatabaseSnapshot> = createRegistry<DatabaseSnapshot>()

@@ -51,7 +51,7 @@ export interface CommitUnknown extends TelemetryEvent {
   readonly error: unknown
 }
 
-/** An `afterCommit` function threw; the transaction stays committed. */
+/** An `afterCommit` function threw; the outcome of the transaction stays what it was. */
 export interface HookFailed extends TelemetryEvent {
   readonly type: 'hook.failed'
   readonly error: unknown

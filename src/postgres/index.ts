@@ -14,6 +14,7 @@ export {
   type MigrationOptions,
   type MigrationStatus,
 } from './migrate.ts'
+export { pulseOf } from './pulse.ts'
 export type { Queryable } from './queryable.ts'
 export type { ReachOptions } from './reachable.ts'
 export type { Scope } from './scope.ts'
@@ -21,4 +22,4 @@ export { TRANSACTION_DEFAULTS, type ScopedDatabase, type TransactionOptions } fr
 export { isUniqueViolation, sqlstateOf, toDatabaseError } from './sqlstate.ts'
 // A star, because only that lets `declare module 'keelson/postgres'` reach the interface behind it.
 export * from './tables.ts'
-export type { Transaction } from './transaction.ts'
+export type { AfterCommit, AfterCommitOptions, Transaction } from './transaction.ts'

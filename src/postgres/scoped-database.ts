@@ -1,4 +1,5 @@
 /** Queries and transactions on behalf of one scope; cheap enough to make one per request. */
+import { isKeelsonError } from '../core/errors.ts'
 import { atLeast, integerAtLeast, oneOf, optional, resolveOptions } from '../core/options.ts'
 import type { Connections } from './connections.ts'
 import type { DatabaseCounters } from './databases.ts'
@@ -62,8 +63,7 @@ export class PooledScope<DB> extends ProvidedQueryable<DB> implements ScopedData
       try {
         return await transaction.run(begin, fn)
       } catch (error) {
-        // The closure may have wrapped or swallowed what the server said; the server's word decides.
-        const sqlstate = contention(error) ?? contention(transaction.failure)
+        const sqlstate = reasonToRetry(error, transaction.failure)
         if (!sqlstate || attempt > options.retries) throw error
         await this.#pauseBeforeRetry(attempt, options, { sqlstate, error })
       }
@@ -84,6 +84,13 @@ export class PooledScope<DB> extends ProvidedQueryable<DB> implements ScopedData
 interface Failed {
   readonly sqlstate: string
   readonly error: unknown
+}
+
+/** The SQLSTATE that makes another try worth while. The closure may have wrapped or swallowed it, so `failure` is asked too. */
+function reasonToRetry(error: unknown, failure: unknown): string | undefined {
+  // A failure that a savepoint took back says nothing about the COMMIT, which may have done its work.
+  if (isKeelsonError(error, 'KEELSON_COMMIT_UNKNOWN')) return undefined
+  return contention(error) ?? contention(failure)
 }
 
 function contention(error: unknown): string | undefined {

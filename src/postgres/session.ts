@@ -69,6 +69,7 @@ export class Session {
     work.then(
       (result) => {
         listening[Symbol.dispose]()
+        this.#context.counters.succeeded++
         resolve(result)
       },
       (error: unknown) => {

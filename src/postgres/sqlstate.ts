@@ -107,6 +107,12 @@ export function poolTimeout(waitedMs: number, max: number): KeelsonError {
   return new KeelsonError(code, kind, `none of ${max} connections was free within ${waitedMs} ms`, { details, retryAfterMs })
 }
 
+/** No connection could be opened in time. */
+export function connectTimeout(waitedMs: number): KeelsonError {
+  const { code, kind, says } = UNREACHABLE
+  return new KeelsonError(code, kind, `${says}: no connection opened within ${waitedMs} ms`, { details: { waitedMs } })
+}
+
 /** True for a unique violation; give `constraint` to ask for a certain one. */
 export function isUniqueViolation(error: unknown, constraint?: string): error is KeelsonError<'KEELSON_DB_UNIQUE'> {
   if (!isKeelsonError(error, 'KEELSON_DB_UNIQUE')) return false

@@ -8,7 +8,7 @@ import { SingleConnectionProvider, type ConnectionProvider, type DatabaseConnect
 import { NEVER, untilAborted } from '../core/abort.ts'
 import type { Clock } from '../core/clock.ts'
 import { createDeadline } from '../core/deadline.ts'
-import { KeelsonError } from '../core/errors.ts'
+import { isKeelsonError, KeelsonError } from '../core/errors.ts'
 import type { Listener } from '../core/telemetry.ts'
 import type { PostgresEvent } from './events.ts'
 import { ProvidedQueryable, type Queryable } from './queryable.ts'
@@ -27,9 +27,25 @@ const ROLLBACK: Statement = { sql: 'rollback', parameters: [] }
 export interface Transaction<DB = Tables> extends Queryable<DB> {
   /**
    * Runs `fn` once the transaction is committed, before `transaction()` resolves; for what must not happen
-   * otherwise, such as invalidating a cache. Functions run in order; one that throws is reported, not thrown.
+   * otherwise, such as sending a message. Functions run in order; one that throws is reported, not thrown.
+   * @throws KeelsonError `KEELSON_TRANSACTION_OVER` when the transaction has ended.
    */
-  afterCommit(fn: () => void | Promise<void>): void
+  afterCommit(fn: AfterCommit, options?: AfterCommitOptions): void
+}
+
+export type AfterCommit = () => void | Promise<void>
+
+export interface AfterCommitOptions {
+  /**
+   * Runs the function also when the answer to COMMIT was lost; for what does no harm if the transaction was rolled
+   * back, and harm if it is left out, such as invalidating a cache. Default: false.
+   */
+  readonly evenIfUnknown?: boolean | undefined
+}
+
+interface Hook {
+  readonly fn: AfterCommit
+  readonly evenIfUnknown: boolean
 }
 
 export interface TransactionContext {
@@ -46,7 +62,7 @@ export class TransactionAttempt<DB> {
   readonly #signal: AbortSignal
   readonly #context: TransactionContext
   readonly #line: SingleConnectionProvider
-  readonly #hooks: (() => void | Promise<void>)[] = []
+  readonly #hooks: Hook[] = []
   #open = true
   #commitSent = false
   #unknownOutcome: KeelsonError<'KEELSON_COMMIT_UNKNOWN'> | undefined
@@ -76,7 +92,10 @@ export class TransactionAttempt<DB> {
   }
 
   #handle(): Transaction<DB> {
-    return new TransactionHandle<DB>(this, (fn) => this.#hooks.push(fn))
+    return new TransactionHandle<DB>(this, (hook) => {
+      this.#assertOpen()
+      this.#hooks.push(hook)
+    })
   }
 
   /** One statement at a time, in the order they were asked for. */
@@ -96,16 +115,23 @@ export class TransactionAttempt<DB> {
   #assertOpen(): void {
     if (this.#open) return
     if (this.#signal.aborted) throw this.#signal.reason
-    throw new KeelsonError('KEELSON_TRANSACTION_OVER', 'internal', 'the transaction has ended: await every statement inside it')
+    throw new KeelsonError('KEELSON_TRANSACTION_OVER', 'internal', 'the transaction has ended: await all its work inside it')
   }
 
   async #commit(): Promise<void> {
     const committed = this.#line.provideConnection(() => this.#sendCommit()).finally(() => void this.#session.release())
-    const hooks = committed.then(() => this.#runHooks())
-    hooks.catch(noop)
-    await this.#untilKnown(committed)
-    // Committed is committed: whoever stops waiting for the hooks must not be told otherwise.
-    await untilAborted(hooks, this.#signal).catch(noop)
+    const hooks = committed.then(
+      () => this.#runHooks(this.#hooks),
+      (error: unknown) => {
+        if (isKeelsonError(error, 'KEELSON_COMMIT_UNKNOWN')) return this.#runHooks(this.#hooks.filter(evenIfUnknown))
+      },
+    )
+    try {
+      await this.#untilKnown(committed)
+    } finally {
+      // The outcome stands: whoever stops waiting for the hooks must not be told otherwise.
+      await untilAborted(hooks, this.#signal).catch(noop)
+    }
   }
 
   async #sendCommit(): Promise<void> {
@@ -153,10 +179,10 @@ export class TransactionAttempt<DB> {
     return this.#unknownOutcome
   }
 
-  async #runHooks(): Promise<void> {
-    for (const hook of this.#hooks) {
+  async #runHooks(hooks: readonly Hook[]): Promise<void> {
+    for (const { fn } of hooks) {
       try {
-        await hook()
+        await fn()
       } catch (error) {
         this.#context.emit({ type: 'hook.failed', source: this.#context.source, error })
       }
@@ -176,21 +202,25 @@ export class TransactionAttempt<DB> {
 }
 
 class TransactionHandle<DB> extends ProvidedQueryable<DB> implements Transaction<DB> {
-  readonly #onCommit: (fn: () => void | Promise<void>) => void
+  readonly #onCommit: (hook: Hook) => void
 
-  constructor(provider: ConnectionProvider, onCommit: (fn: () => void | Promise<void>) => void) {
+  constructor(provider: ConnectionProvider, onCommit: (hook: Hook) => void) {
     super(provider)
     this.#onCommit = onCommit
   }
 
-  afterCommit(fn: () => void | Promise<void>): void {
-    this.#onCommit(fn)
+  afterCommit(fn: AfterCommit, { evenIfUnknown = false }: AfterCommitOptions = {}): void {
+    this.#onCommit({ fn, evenIfUnknown })
   }
 
   /** Not in the type; here for callers that took a transaction for a database. */
   transaction(): never {
     throw new KeelsonError('KEELSON_TRANSACTION_NESTED', 'internal', 'transaction() inside a transaction: pass `tx` on instead')
   }
+}
+
+function evenIfUnknown(hook: Hook): boolean {
+  return hook.evenIfUnknown
 }
 
 function noop(): void {}

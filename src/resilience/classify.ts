@@ -1,7 +1,7 @@
 /** What an error says about the attempt that met it: whether it took effect, and whether another may do better. */
 import { isKeelsonError } from '../core/errors.ts'
 import { isRefusal } from './errors.ts'
-import { NODE_CODES, type NodeCodeClass } from './node-codes.ts'
+import { classOfNodeError, type NodeCodeClass } from './node-codes.ts'
 
 /**
  * `unprocessed`: the dependency never acted on it, so it is always safe to send again ·
@@ -25,7 +25,7 @@ function classifyForeign(error: unknown, depth: number): NodeCodeClass | undefin
   if (!(error instanceof Error) || depth === 0) return undefined
   if (error.name === 'AbortError') return 'cancelled'
   if (error.name === 'TimeoutError') return 'ambiguous'
-  const known = 'code' in error && typeof error.code === 'string' ? NODE_CODES.get(error.code) : undefined
+  const known = classOfNodeError(error)
   if (known) return known
   if (error instanceof AggregateError) return classifyAll(error.errors, depth - 1)
   return classifyForeign(error.cause, depth - 1)

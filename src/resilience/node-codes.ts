@@ -11,16 +11,14 @@ const UNPROCESSED = [
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENETDOWN',
-  'EHOSTDOWN',
   'EADDRNOTAVAIL',
   'UND_ERR_CONNECT_TIMEOUT',
   'UND_ERR_CLOSED',
-  'UND_ERR_DESTROYED',
   'UND_ERR_PRX_CONN',
 ]
+
+/** Unprocessed while connecting; on a connection that exists, the request may have been sent before the route was lost. */
+const ROUTE_LOST: ReadonlySet<string> = new Set(['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN'])
 
 const AMBIGUOUS = [
   'ECONNRESET',
@@ -29,6 +27,8 @@ const AMBIGUOUS = [
   'ETIMEDOUT',
   'ERR_STREAM_PREMATURE_CLOSE',
   'UND_ERR_SOCKET',
+  // Also what a request in flight gets when its dispatcher is destroyed.
+  'UND_ERR_DESTROYED',
   'UND_ERR_HEADERS_TIMEOUT',
   'UND_ERR_BODY_TIMEOUT',
   'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
@@ -48,9 +48,17 @@ const PERMANENT = [
 
 const CANCELLED = ['ABORT_ERR', 'UND_ERR_ABORTED']
 
-export const NODE_CODES: ReadonlyMap<string, NodeCodeClass> = new Map<string, NodeCodeClass>([
+const CLASSES: ReadonlyMap<string, NodeCodeClass> = new Map<string, NodeCodeClass>([
   ...UNPROCESSED.map((code) => [code, 'unprocessed'] as const),
   ...AMBIGUOUS.map((code) => [code, 'ambiguous'] as const),
   ...PERMANENT.map((code) => [code, 'permanent'] as const),
   ...CANCELLED.map((code) => [code, 'cancelled'] as const),
 ])
+
+/** @returns nothing when the error has no code, or one that is not known here. */
+export function classOfNodeError(error: Error): NodeCodeClass | undefined {
+  const { code, syscall } = error as NodeJS.ErrnoException
+  if (typeof code !== 'string') return undefined
+  if (ROUTE_LOST.has(code)) return syscall === 'connect' ? 'unprocessed' : 'ambiguous'
+  return CLASSES.get(code)
+}

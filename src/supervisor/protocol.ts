@@ -63,3 +63,12 @@ export function summarizeError(error: unknown): ErrorSummary {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : undefined
   return { name: error.name, code, message: error.message, stack: error.stack }
 }
+
+/** A service's own figures failed it. As text: of a warning that is an Error, Node ignores the code. */
+export function warnOfMetrics(error: unknown): void {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  process.emitWarning(`the figures could not be reported: ${message}`, {
+    code: 'KEELSON_METRICS_FAILED',
+    ...(stack ? { detail: stack } : {}),
+  })
+}

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { every, type Clock } from '../core/clock.ts'
 import { trackConnections, type Connections, type DrainOptions, type DrainOutcome } from './drain.ts'
 import { listenFailed } from './errors.ts'
-import type { Readiness, WorkerReport } from './protocol.ts'
+import { warnOfMetrics, type Readiness, type WorkerReport } from './protocol.ts'
 
 /** Where to listen: an address, or a descriptor that listens already. */
 export type ListenTarget = ListenOptions & { readonly fd?: number }
@@ -144,7 +144,7 @@ export class ServiceHost {
     try {
       return this.#running?.service.metrics?.()
     } catch (error) {
-      if (!this.#warned) process.emitWarning(error instanceof Error ? error : String(error), { code: 'KEELSON_METRICS_FAILED' })
+      if (!this.#warned) warnOfMetrics(error)
       this.#warned = true
       return undefined
     }

@@ -68,9 +68,10 @@ class ThisProcess implements WorkerBody {
     this.agent.obey(message)
   }
 
-  /** Nothing can be killed here but everything: the caller is about to exit. */
+  /** Nothing can be killed here but everything; so the connections are cut, and what the service does then is not awaited. */
   kill(): void {
     this.#end(null)
+    void this.agent.leave({ timeoutMs: 0 })
   }
 
   #link(): SupervisorLink {

@@ -55,5 +55,7 @@ function watch({ arbiterPid, everyMs, looks }: { arbiterPid: number; everyMs: nu
 
 function warn(error: unknown): void {
   const reason = error instanceof Error ? error.message : String(error)
-  process.emitWarning(`without its watchdog a worker that hangs may outlive its arbiter: ${reason}`, { code: 'KEELSON_WATCHDOG_FAILED' })
+  process.emitWarning(`without its watchdog a worker that hangs may outlive its arbiter: ${reason}`, {
+    code: 'KEELSON_WATCHDOG_FAILED',
+  })
 }

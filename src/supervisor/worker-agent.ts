@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import { exitCodeFor, printBootFailure } from './boot-failure.ts'
 import type { DrainOptions } from './drain.ts'
 import { EXIT_CODES } from './exit-codes.ts'
-import { summarizeError, type FromWorker, type ToWorker, type WorkerReport } from './protocol.ts'
+import { warnOfMetrics, summarizeError, type FromWorker, type ToWorker, type WorkerReport } from './protocol.ts'
 import { ServiceHost, type Boot, type ListenTarget, type WorkerAgent } from './service-host.ts'
 
 /** What joins a worker to its supervisor. */
@@ -115,7 +115,7 @@ export class Agent implements WorkerAgent {
       this.#link.send({ type: 'report', report })
     } catch (error) {
       // Readiness must get through even where the figures can't.
-      process.emitWarning(error instanceof Error ? error : String(error), { code: 'KEELSON_METRICS_FAILED' })
+      warnOfMetrics(error)
       this.#link.send({ type: 'report', report: { ...report, metrics: undefined } })
     }
   }

@@ -53,13 +53,13 @@ describe('keelson start', () => {
   })
 
   for (const variable of ['PORT', 'KEELSON_ADMIN_PORT']) {
-    it(`says in one line that ${variable} is in use`, async () => {
+    it(`says that ${variable} is in use, and what to do`, async () => {
       await using taken = await takenPort()
       const { port } = taken
       const { status, stdout, stderr } = await keelson(['start', USERS], { env: { ...complete(), [variable]: String(port) } })
       assert.equal(status, 1)
       assert.equal(stdout, '')
-      assert.match(stderr, new RegExp(`^keelson: .*127\\.0\\.0\\.1:${port}.*\\n$`))
+      assert.match(stderr, new RegExp(`^keelson: .*127\\.0\\.0\\.1:${port}.*\\n.*${variable}.*\\n$`))
     })
   }
 })

@@ -317,6 +317,7 @@ test('notable module events become lines, frequent ones are sampled, the rest ar
   assert.deepEqual(opened, {
     level: 'warn',
     service: 'service',
+    module: 'resilience',
     event: 'breaker.opened',
     source: 'billing',
     reason: 'failures',

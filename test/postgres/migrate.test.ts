@@ -78,6 +78,16 @@ describe('migrations', () => {
     await migrate(db, { folder })
   })
 
+  it('may take long between statements too: the limits of the database itself are not theirs', async () => {
+    await observer.query(`do $$ begin
+      execute format('alter database %I set statement_timeout = 50', current_database());
+      execute format('alter database %I set idle_in_transaction_session_timeout = 50', current_database());
+    end $$`)
+    await write('0001-slow.sql', 'select pg_sleep(0.2);')
+    await write('0002-idle.js', 'export const up = () => new Promise((resolve) => setTimeout(resolve, 200))')
+    assert.deepEqual((await migrate(db, { folder })).applied, ['0001-slow', '0002-idle'])
+  })
+
   it('leave nothing behind when they fail, and say which and why', async () => {
     await write('0001-users.sql', USERS)
     await write('0002-broken.sql', 'create table half (id int); select * from nowhere;')

@@ -173,6 +173,17 @@ describe('a database', () => {
     await assert.rejects(never, { message: 'stop' })
   })
 
+  it('waits no longer once it is closed', async () => {
+    await using proxy = await createFaultProxy({ target: serverOf(server.url), mode: 'refuse' })
+    const events: PostgresEvent[] = []
+    const db = createDatabase({ url: through(server.url, proxy.port), onEvent: (event) => events.push(event) })
+    const waiting = assert.rejects(db.whenReachable(), { code: 'KEELSON_DB_CLOSED' })
+    await until(() => events.length > 0)
+    await db[Symbol.asyncDispose]()
+    await waiting
+    await assert.rejects(db.whenReachable(), { code: 'KEELSON_DB_CLOSED' })
+  })
+
   it('takes a pool of the caller, guards it, and leaves it open', async () => {
     const pool = new pg.Pool({ connectionString: server.url, max: 2, application_name: 'theirs' })
     {

@@ -7,6 +7,7 @@ import {
   type PostgresEvent,
   type Queryable,
   type ScopedDatabase,
+  type Transaction,
 } from '../../src/postgres/index.ts'
 import { createFaultProxy } from '../../src/testing/fault-proxy.ts'
 import { freshDatabase, observe, pause, scopeOf, serverOf, through, until, type FreshDatabase, type Observer } from './fixture.ts'
@@ -187,9 +188,10 @@ describe('a transaction', () => {
   })
 
   it('ends with its closure, and does not nest', async () => {
-    let escaped: Queryable<Schema> | undefined
+    let escaped: Transaction<Schema> | undefined
     await db.transaction(async (tx) => void (escaped = tx))
     await assert.rejects(async () => await add(escaped!, 1), { code: 'KEELSON_TRANSACTION_OVER' })
+    assert.throws(() => escaped!.afterCommit(() => {}), { code: 'KEELSON_TRANSACTION_OVER' })
     const nesting = db.transaction(async (tx) => await (tx as unknown as ScopedDatabase).transaction(async () => {}))
     await assert.rejects(nesting, { code: 'KEELSON_TRANSACTION_NESTED' })
   })
@@ -238,6 +240,76 @@ describe('a transaction', () => {
     assert.equal(events.filter(({ type }) => type === 'commit.unknown').length, 1)
     await proxy.set('pass')
     await far.ping()
+  })
+
+  it('never repeats either when a failure before that COMMIT was taken back to a savepoint', async () => {
+    await using proxy = await createFaultProxy({ target: serverOf(server.url) })
+    await using far = createDatabase<Schema>({ url: through(server.url, proxy.port) })
+    const before = await value(1)
+    let runs = 0
+    const lost = far.transaction(async (tx) => {
+      runs++
+      await add(tx, 1)
+      await sql`savepoint s`.execute(tx)
+      await sql`do $$ begin raise exception 'deadlock' using errcode = '40P01'; end $$`.execute(tx).catch(() => {})
+      await sql`rollback to savepoint s`.execute(tx)
+      if (runs === 1) await proxy.set('drop-reply')
+    })
+    lost.catch(() => {})
+    await until(async () => (await value(1)) === before + 1)
+    await proxy.set('pass')
+    proxy.killAll()
+    await assert.rejects(lost, { code: 'KEELSON_COMMIT_UNKNOWN' })
+    assert.deepEqual([runs, await value(1)], [1, before + 1])
+  })
+
+  it('runs the hooks that are to run even if the outcome is unknown, before it says so', async () => {
+    await using proxy = await createFaultProxy({ target: serverOf(server.url) })
+    await using far = createDatabase<Schema>({ url: through(server.url, proxy.port) })
+    const before = await value(1)
+    const seen: string[] = []
+    const lost = far.transaction(async (tx) => {
+      tx.afterCommit(() => void seen.push('committed'))
+      tx.afterCommit(async () => void seen.push(`forget ${await value(1)}`), { evenIfUnknown: true })
+      await add(tx, 1)
+      await proxy.set('drop-reply')
+    })
+    const answered = lost.catch((error: { code: string }) => void seen.push(error.code))
+    await until(async () => (await value(1)) === before + 1)
+    proxy.killAll()
+    await answered
+    assert.deepEqual(seen, [`forget ${before + 1}`, 'KEELSON_COMMIT_UNKNOWN'])
+  })
+
+  it('runs those hooks also when its caller has left before the connection is lost', async () => {
+    await using proxy = await createFaultProxy({ target: serverOf(server.url) })
+    await using far = createDatabase<Schema>({ url: through(server.url, proxy.port) })
+    const controller = new AbortController()
+    const seen: string[] = []
+    const cut = far.within(scopeOf(controller)).transaction(async (tx) => {
+      tx.afterCommit(() => void seen.push('committed'))
+      tx.afterCommit(() => void seen.push('forget'), { evenIfUnknown: true })
+      await add(tx, 1)
+      await proxy.set('drop-reply')
+      setTimeout(() => controller.abort(new Error('gone')), 5)
+    })
+    await assert.rejects(cut, { code: 'KEELSON_COMMIT_UNKNOWN' })
+    assert.deepEqual(seen, [])
+    proxy.killAll()
+    await until(() => seen.length > 0)
+    assert.deepEqual(seen, ['forget'])
+  })
+
+  it('runs no hook when it is known that nothing was committed', async () => {
+    let hooks = 0
+    const forget = (tx: Transaction<Schema>): void => tx.afterCommit(() => void hooks++, { evenIfUnknown: true })
+    const refusedAtCommit = db.transaction(async (tx) => {
+      forget(tx)
+      await tx.insertInto('pairs').values({ id: 3, other: 999 }).execute()
+    })
+    await assert.rejects(refusedAtCommit, { code: 'KEELSON_DB_FOREIGN_KEY' })
+    await assert.rejects(db.transaction(async (tx) => (forget(tx), Promise.reject(new Error('no')))))
+    assert.equal(hooks, 0)
   })
 
   it('learns the outcome of a COMMIT that is under way when the scope ends, or admits that it did not', async () => {

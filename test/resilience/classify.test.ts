@@ -3,10 +3,11 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { KeelsonError } from '../../src/core/errors.ts'
-import { classify } from '../../src/resilience/index.ts'
+import { classify, createPipeline } from '../../src/resilience/index.ts'
 import { createFaultProxy } from '../../src/testing/fault-proxy.ts'
 
 const coded = (code: string, options?: ErrorOptions): Error => Object.assign(new Error(code, options), { code })
+const socketError = (syscall: string, code: string): Error => Object.assign(new Error(`${syscall} ${code}`), { code, syscall })
 
 test('network codes, also as the cause of another error', () => {
   assert.equal(classify(coded('ECONNREFUSED')), 'unprocessed')
@@ -16,8 +17,26 @@ test('network codes, also as the cause of another error', () => {
   assert.equal(classify(coded('SOMETHING_ELSE', { cause: coded('EPIPE') })), 'ambiguous')
 })
 
+test('a route that is lost is certain only while connecting', () => {
+  for (const code of ['EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'EHOSTDOWN']) {
+    assert.equal(classify(socketError('connect', code)), 'unprocessed', code)
+    for (const syscall of ['read', 'write']) assert.equal(classify(socketError(syscall, code)), 'ambiguous', code)
+    assert.equal(classify(coded(code)), 'ambiguous', code)
+  }
+})
+
+test('a dispatcher that is destroyed may have sent the request, and `never` keeps it from being repeated', async () => {
+  const destroyed = new TypeError('fetch failed', { cause: coded('UND_ERR_DESTROYED') })
+  assert.equal(classify(destroyed), 'ambiguous')
+  using pipeline = createPipeline({ name: 'destroyed', retry: { baseDelayMs: 0 } })
+  let sent = 0
+  const sending = pipeline.run(() => (sent++, Promise.reject(destroyed)), { repeat: 'never' })
+  await assert.rejects(sending, (error) => error === destroyed)
+  assert.equal(sent, 1)
+})
+
 test('several addresses that failed: certain only if all agree', () => {
-  const all = (...codes: string[]): Error => new AggregateError(codes.map((code) => coded(code)))
+  const all = (...codes: string[]): Error => new AggregateError(codes.map((code) => socketError('connect', code)))
   assert.equal(classify(all('ECONNREFUSED', 'EHOSTUNREACH')), 'unprocessed')
   assert.equal(classify(all('ECONNREFUSED', 'ECONNRESET')), 'ambiguous')
   assert.equal(classify(all()), 'permanent')

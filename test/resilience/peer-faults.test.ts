@@ -260,7 +260,7 @@ test('a listener that throws changes nothing', async () => {
   assert.equal(await result, 3)
   pipeline.isolate()
   await assert.rejects(pipeline.run(succeed), { code: 'KEELSON_BREAKER_OPEN' })
-  assert.equal((await warned.promise).message, 'bad listener')
+  assert.equal((await warned.promise).message, 'a telemetry listener threw: bad listener')
 })
 
 test('an open breaker is not retried', async () => {

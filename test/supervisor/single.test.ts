@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { runSingle, type Supervisor } from '../../src/supervisor/index.ts'
 import { EventLog } from './fixtures/event-log.ts'
 import { ANYWHERE, eventually, get, startProgram, text, underWay } from './fixtures/running.ts'
@@ -53,6 +54,41 @@ test('a port that is taken ends it with 1', async () => {
   assert.equal(await service.exited, 1)
   assert.equal((await log.first('worker.boot_failed')).error.code, 'KEELSON_LISTEN_FAILED')
 })
+
+test('a quit cuts what is under way, even if the process goes on', async () => {
+  const log = new EventLog()
+  const service = await runHere({ log, port: 0 })
+  await service.whenReady()
+  const url = `http://127.0.0.1:${service.addresses.public?.port}`
+  let cut = false
+  void text(`${url}/slow?ms=60000`).catch(() => {
+    cut = true
+  })
+  await underWay(url, 1)
+  // The second is one only after the time in which the first may echo.
+  const again = setInterval(() => service.signal('SIGINT'), 50)
+  assert.equal(await service.exited, 130)
+  clearInterval(again)
+  await eventually('the request to be cut', () => cut, 2_000)
+  await assert.rejects(text(url))
+})
+
+test('when it has ended nothing of it stays in the process', async () => {
+  const before = traces()
+  const service = await runSingle({ listen: ANYWHERE, admin: ANYWHERE, boot: testService })
+  await service.whenReady()
+  assert.notDeepEqual(traces(), before)
+  await service.stop()
+  // What is closed is gone after the next turn of the event loop.
+  await eventually('all to be gone', () => isDeepStrictEqual(traces(), before))
+})
+
+/** Listeners on the process and open servers; timers are not among them, because none keeps the process alive. */
+function traces(): object {
+  const listeners = Object.fromEntries(process.eventNames().map((name) => [name, process.listenerCount(name)]))
+  const servers = process.getActiveResourcesInfo().filter((name) => name === 'TCPServerWrap')
+  return { listeners, servers }
+}
 
 async function runHere({ log, port }: { log: EventLog; port: number }): Promise<Supervisor> {
   const listen = { host: '127.0.0.1', port }

@@ -1,5 +1,5 @@
 /** Where values come from: the process environment, files named by `NAME_FILE`, and env files, in that order of weight. */
-import { readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs'
 import { parseEnv } from 'node:util'
 
 export type Variables = Readonly<Record<string, string | undefined>>
@@ -56,11 +56,28 @@ export function lookUp(environment: Environment, name: string): Found | undefine
   if (direct && file) throw new Error(`${name} and ${name}_FILE are both set; keep one`)
   if (direct || !file) return direct
   try {
-    return { value: readFileSync(file.value, 'utf8').replace(/\r?\n$/, ''), origin: `${name}_FILE ${file.value}` }
+    return { value: readBounded(file.value).replace(/\r?\n$/, ''), origin: `${name}_FILE ${file.value}` }
   } catch (error) {
     throw new Error(`${name}_FILE names ${file.value}, which cannot be read (${(error as NodeJS.ErrnoException).code})`, {
       cause: error,
     })
+  }
+}
+
+const MAX_FILE_BYTES = 65_536
+
+/** A setting is small; a name such as /dev/zero has no end. */
+function readBounded(path: string): string {
+  const file = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(MAX_FILE_BYTES + 1)
+    let length = 0
+    for (let read = -1; read !== 0 && length < buffer.length; length += read)
+      read = readSync(file, buffer, length, buffer.length - length, null)
+    if (length > MAX_FILE_BYTES) throw Object.assign(new Error('too large'), { code: 'EFBIG' })
+    return buffer.toString('utf8', 0, length)
+  } finally {
+    closeSync(file)
   }
 }
 

@@ -48,7 +48,8 @@ export const url =
     if (!protocols.some((protocol) => value.startsWith(`${protocol}//`))) refuse(rule)
     if (!isDecodable(value)) refuse('must not hold a bare %: write it as %25')
     // `postgres://user@/db?host=/folder` is fine for Postgres but has no host, which URL refuses.
-    return URL.canParse(value) || /^postgres(ql)?:\/\/[^/]*\/[^/]+\?/.test(value) ? value : refuse(rule)
+    const complete = URL.canParse(value) || /^postgres(ql)?:\/\/[^/]*\/[^/]+\?/.test(value)
+    return complete ? value : refuse('must be a valid URL: percent-encode what is special in user and password')
   }
 
 /** A private key in its place would work as well, and be shown and copied as if it were public. */

@@ -30,7 +30,7 @@ export const check: Command = {
       const problems = [...reasons, ...(tooMany ? [tooMany] : [])]
       for (const problem of problems) console.log(`problem   ${problem}`)
       for (const one of degraded) console.log(`degraded  ${one}`)
-      const facts = `${app.routeTable.length} routes, ${workerCount(settings)} workers`
+      const facts = `${app.routeTable.length} routes, ${workersText(workerCount(settings))}`
       console.log(
         problems.length === 0 ? `${service.name} ${service.version} would start: ${facts}` : `${service.name} would not be ready`,
       )
@@ -39,4 +39,8 @@ export const check: Command = {
       await app.close()
     }
   },
+}
+
+function workersText(count: number): string {
+  return count === 1 ? '1 worker' : `${count} workers`
 }

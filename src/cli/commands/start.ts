@@ -2,7 +2,8 @@
 import { relative } from 'node:path'
 import { resolveConfig, type Config, type Environment, type Settings } from '../../app/config/index.ts'
 import type { EmbeddedPostgres } from '../../embedded/index.ts'
-import { EXIT_CODES, openListener } from '../../supervisor/index.ts'
+import { systemClock } from '../../core/clock.ts'
+import { EXIT_CODES, openListener, type Supervisor } from '../../supervisor/index.ts'
 import { banner } from '../banner.ts'
 import type { Command } from '../command.ts'
 import { withDevelopmentKey, withVariables } from '../development.ts'
@@ -53,7 +54,7 @@ async function runForDevelopment(invocation: Invocation, progress: Progress, int
   await using database = await embeddedDatabase(keyed, progress, interrupt.signal)
   const environment = database ? withVariables(keyed, { DATABASE_URL: database.url }) : keyed
   interrupt.signal.throwIfAborted()
-  progress.step('starting the service')
+  progress.last('starting the service')
   using running = await runService({ ...serviceOf(invocation), config, environment, listener })
   interrupt[Symbol.dispose]()
   if (interrupt.signal.aborted) void running.supervisor.stop()
@@ -98,17 +99,26 @@ function interruptible(): Interrupt {
   }
 }
 
+/** A start that takes so long is worth a word. */
+const TELL_AFTER_MS = 8_000
+
+function notYet(supervisor: Supervisor): string {
+  const reasons = new Set(supervisor.state().workers.flatMap((worker) => worker.reasons))
+  return `not ready yet: ${[...reasons].join(', ') || 'booting'}; going on trying`
+}
+
 async function announce(
-  { supervisor, workers }: RunningService,
+  { supervisor, workers, servicePath }: RunningService,
   { settings }: Config,
   database: EmbeddedPostgres | undefined,
   progress: Progress,
 ): Promise<void> {
+  using _impatience = systemClock.after(TELL_AFTER_MS, () => console.error(notYet(supervisor)))
   try {
     await supervisor.whenReady()
     const { public: service, admin } = supervisor.addresses
     const startupMs = process.uptime() * 1_000
-    const facts = { settings, service: service!, admin, workers, startupMs }
+    const facts = { servicePath: relative('.', servicePath), settings, service: service!, admin, workers, startupMs }
     const text = await banner({ ...facts, database: aboutDatabase(settings, database), redis: aboutRedis(settings) })
     progress.done()
     console.log(text)

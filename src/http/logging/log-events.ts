@@ -30,6 +30,9 @@ const LEVELS_BY_CHANNEL: Readonly<Record<string, Readonly<Record<string, EventLe
 /** Of one type, from one source: a dependency that is down fails a thousand times a second, always the same way. */
 const LINES_PER_SECOND = 10
 
+/** Channels are called `keelson:cache` and the like. */
+const MODULE_AT = 'keelson:'.length
+
 type EventLogger = Pick<FastifyBaseLogger, 'debug' | 'info' | 'warn' | 'error'>
 
 /** Logs until disposed, in this process: a worker hears its own modules, the arbiter the supervisor. */
@@ -40,7 +43,8 @@ export function logEvents(logger: EventLogger, clock: Clock = systemClock): Disp
       const level = levels[event.type]
       if (!level) return
       const suppressed = sampler.admit(`${event.type} ${event.source}`)
-      if (suppressed !== undefined) logger[level](fieldsOf(event, suppressed), event.type.replaceAll(/[._]/g, ' '))
+      if (suppressed !== undefined)
+        logger[level]({ module: channel.slice(MODULE_AT), ...fieldsOf(event, suppressed) }, event.type.replaceAll(/[._]/g, ' '))
     }),
   )
   return {
