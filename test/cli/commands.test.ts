@@ -84,7 +84,7 @@ test('config shows every value with its origin, and no secret', async () => {
   const output = assertOk(await inEmptyFolder(['config', '--env-file', join(ROOT, 'examples/users/development.env'), USERS], env))
   assert.match(output, /^users, production$/m)
   assert.match(output, /^PORT +8080 +environment /m)
-  assert.match(output, /^WORKERS +2 +\S*development\.env /m)
+  assert.match(output, /^WORKERS +2 +.*development\.env /m)
   assert.match(output, /^LOG_LEVEL +info +default /m)
   assert.match(output, /^USERS_PAGE_SIZE +20 +default /m)
   assert.match(output, /^JWT_SECRET +\*{8} +environment /m)
