@@ -2,7 +2,7 @@
 import { createApp, migrateAtStart, type App } from '../app/index.ts'
 import type { Environment, Mode } from '../app/config/index.ts'
 import type { InvalidationBus, InvalidationMessage } from '../cache/index.ts'
-import type { MetricsSnapshot } from '../core/metrics-snapshot.ts'
+import type { MetricSnapshot, MetricsSnapshot } from '../core/metrics-snapshot.ts'
 import { logEvents } from '../http/logging/index.ts'
 import type { WorkerAgent, WorkerService } from '../supervisor/index.ts'
 import { importService } from './invocation.ts'
@@ -49,12 +49,10 @@ export async function bootService(
 
 /** Our own figures are of this moment; those of a registry that was included answer later, and are of the last report. */
 function reportOf({ metrics }: App): () => MetricsSnapshot {
-  let collected: MetricsSnapshot = { metrics: [] }
+  let included: readonly MetricSnapshot[] = []
   return function report() {
-    void metrics.collect().then((all) => (collected = all))
-    const own = metrics.snapshot().metrics
-    const names = new Set(own.map(({ name }) => name))
-    return { metrics: [...own, ...collected.metrics.filter(({ name }) => !names.has(name))] }
+    void metrics.included().then((latest) => (included = latest))
+    return metrics.snapshot(included)
   }
 }
 

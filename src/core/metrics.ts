@@ -47,8 +47,10 @@ export interface MetricsTable {
   onCollect(fn: () => void): Disposable
   /** Metrics kept by somebody else, e.g. a prom-client registry, for `collect`; a name that the table has wins. */
   include(source: () => MetricSource): Disposable
-  /** All values now, without included sources. */
-  snapshot(): MetricsSnapshot
+  /** All values now, and beside them what `included` has answered, if that is given. */
+  snapshot(included?: readonly MetricSnapshot[]): MetricsSnapshot
+  /** What the included sources say now; one that fails is left out. Never rejects. */
+  included(): Promise<readonly MetricSnapshot[]>
   /** All values now, included sources too; one that fails is left out. */
   collect(): Promise<MetricsSnapshot>
 }
@@ -95,9 +97,15 @@ export function createMetrics(): MetricsTable {
     return family
   }
 
-  function snapshot(): MetricsSnapshot {
+  function snapshot(foreign: readonly MetricSnapshot[] = []): MetricsSnapshot {
     for (const fn of collectors) fn()
-    return { metrics: [...families.values()].map((family) => family.snapshot()) }
+    const own = [...families.values()].map((family) => family.snapshot())
+    return { metrics: foreign.length === 0 ? own : withoutRepeats([...own, ...foreign]) }
+  }
+
+  async function included(): Promise<readonly MetricSnapshot[]> {
+    const answers = await Promise.allSettled([...sources].map(async (source) => source()))
+    return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
   }
 
   return {
@@ -107,10 +115,8 @@ export function createMetrics(): MetricsTable {
     onCollect: (fn) => listed(collectors, fn),
     include: (source) => listed(sources, source),
     snapshot,
-    async collect() {
-      const foreign = await Promise.allSettled([...sources].map(async (source) => source()))
-      return { metrics: withoutRepeats([snapshot().metrics, ...foreign.map((r) => (r.status === 'fulfilled' ? r.value : []))]) }
-    },
+    included,
+    collect: async () => snapshot(await included()),
   }
 }
 
@@ -199,9 +205,9 @@ const ascending: Check = (value) => {
 }
 
 /** The first of each name, in order. */
-function withoutRepeats(lists: readonly (readonly MetricSnapshot[])[]): MetricSnapshot[] {
+function withoutRepeats(metrics: readonly MetricSnapshot[]): MetricSnapshot[] {
   const byName = new Map<string, MetricSnapshot>()
-  for (const metric of lists.flat()) if (!byName.has(metric.name)) byName.set(metric.name, metric)
+  for (const metric of metrics) if (!byName.has(metric.name)) byName.set(metric.name, metric)
   return [...byName.values()]
 }
 

@@ -134,6 +134,18 @@ test('an included source is part of what is collected; its failure is not', asyn
   assert.equal(find(collected, 'own_total').help, 'Own.')
 })
 
+test("included sources are asked without the table, so that a reader of its own that throws is nobody else's rejection", async () => {
+  const table = createMetrics()
+  table.onCollect(() => {
+    throw new Error('a reader of the service')
+  })
+  table.include(() => {
+    throw new Error('no')
+  })
+  assert.deepEqual(await table.included(), [])
+  assert.throws(() => table.snapshot(), /a reader of the service/)
+})
+
 test('any label value and help text survives the text format', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary' }), fc.string({ minLength: 1 }), (value, help) => {
