@@ -6,6 +6,7 @@ import { json } from 'node:stream/consumers'
 import type { Settings } from '../app/config/index.ts'
 import { developmentToken } from './development.ts'
 import { scopesOf } from './inspect.ts'
+import { workerText } from './worker-text.ts'
 
 /** How a person reaches this command line: in this repository it is not on the PATH. */
 const COMMAND = process.env['npm_package_name'] === 'keelson' ? 'npm run keelson --' : 'npx keelson'
@@ -33,7 +34,7 @@ export async function banner(facts: BannerFacts): Promise<string> {
   const admin = urlOf(facts.admin)
   const document = await describedBy(service, facts.settings)
   const { title, version } = document?.info ?? { title: 'the service', version: '' }
-  const workers = facts.workers === 1 ? '1 worker' : `${facts.workers} workers`
+  const workers = workerText(facts.workers)
   return [
     '',
     `${`${title} ${version}`.trim()} is ready: development, ${workers}, ${(facts.startupMs / 1_000).toFixed(1)} s`,

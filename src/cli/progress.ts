@@ -2,7 +2,7 @@
 export interface Progress {
   step(text: string): void
   /** A step during which others write too: it keeps its line. */
-  last(text: string): void
+  keep(text: string): void
   /** Removes the last step, so that what follows starts on a clean line. */
   done(): void
 }
@@ -15,7 +15,7 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr): Pro
       last = text
       stream.write(stream.isTTY ? `\r\x1b[2K${text} …` : `${text}\n`)
     },
-    last(text) {
+    keep(text) {
       stream.write(stream.isTTY ? `\r\x1b[2K${text}\n` : `${text}\n`)
       last = ''
     },

@@ -5,6 +5,7 @@ import type { Command } from '../command.ts'
 import { withDevelopmentKey, withVariables } from '../development.ts'
 import { embeddedDatabase } from '../embedded-database.ts'
 import { createProgress } from '../progress.ts'
+import { workerText } from '../worker-text.ts'
 
 export const check: Command = {
   usage: 'check [--development] [--env-file FILE] [service file]',
@@ -30,7 +31,7 @@ export const check: Command = {
       const problems = [...reasons, ...(tooMany ? [tooMany] : [])]
       for (const problem of problems) console.log(`problem   ${problem}`)
       for (const one of degraded) console.log(`degraded  ${one}`)
-      const facts = `${app.routeTable.length} routes, ${workersText(workerCount(settings))}`
+      const facts = `${app.routeTable.length} routes, ${workerText(workerCount(settings))}`
       console.log(
         problems.length === 0 ? `${service.name} ${service.version} would start: ${facts}` : `${service.name} would not be ready`,
       )
@@ -39,8 +40,4 @@ export const check: Command = {
       await app.close()
     }
   },
-}
-
-function workersText(count: number): string {
-  return count === 1 ? '1 worker' : `${count} workers`
 }

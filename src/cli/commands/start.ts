@@ -54,7 +54,7 @@ async function runForDevelopment(invocation: Invocation, progress: Progress, int
   await using database = await embeddedDatabase(keyed, progress, interrupt.signal)
   const environment = database ? withVariables(keyed, { DATABASE_URL: database.url }) : keyed
   interrupt.signal.throwIfAborted()
-  progress.last('starting the service')
+  progress.keep('starting the service')
   using running = await runService({ ...serviceOf(invocation), config, environment, listener })
   interrupt[Symbol.dispose]()
   if (interrupt.signal.aborted) void running.supervisor.stop()
